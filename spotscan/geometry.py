@@ -1,0 +1,168 @@
+"""Homographies: projecting, their Jacobian, the tilt they imply, and drawing them from their errors.
+
+A homography is a (3, 3) array (or a stack, (..., 3, 3)) acting on homogeneous columns. Fits work on its eight
+free numbers `h`, row by row, the ninth being 1, so the origin must not map to infinity.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spotscan.types import FloatArray
+
+# Corners of the square from -1 to 1 in the order of OpenCV's markers: top-left, then clockwise (y down).
+UNIT_CORNERS: FloatArray = np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])
+
+# Focal length over the diagonal of the photo. Main cameras of phones are 24 to 28 mm on the 43.3 mm diagonal
+# of small film; 2x crops and zooms reach twice that, so the prior is wide.
+FOCAL_PER_DIAGONAL = 0.62
+FOCAL_SPREAD = 0.3
+
+
+def matrix(h: FloatArray) -> FloatArray:
+    """Eight numbers (..., 8) to homographies (..., 3, 3)."""
+    return np.concatenate([h, np.ones((*h.shape[:-1], 1))], axis=-1).reshape(*h.shape[:-1], 3, 3)
+
+
+def project(homography: FloatArray, xy: FloatArray) -> FloatArray:
+    """Map points.
+
+    Parameters
+    ----------
+    homography : (..., 3, 3)
+        One homography, or a stack of S of them.
+    xy : (N, 2)
+        Points.
+
+    Returns
+    -------
+    (..., N, 2)
+        Mapped points, for each homography of the stack.
+    """
+    xy = np.asarray(xy, float)
+    mapped = xy @ np.swapaxes(homography[..., :2], -1, -2) + homography[..., None, :, 2]
+    return np.asarray(mapped[..., :2] / mapped[..., 2:])
+
+
+def jacobian(homography: FloatArray, xy: FloatArray) -> FloatArray:
+    """Derivative of the mapped point by the point: (N, 2, 2) at (N, 2), for one (3, 3) homography."""
+    depth = xy @ homography[2, :2] + homography[2, 2]
+    image = project(homography, xy)
+    return np.asarray(
+        (homography[None, :2, :2] - image[:, :, None] * homography[2, :2]) / depth[:, None, None]
+    )
+
+
+def parameter_jacobian(h: FloatArray, xy: FloatArray) -> FloatArray:
+    """Derivative of the mapped points by the eight numbers of the homography: (N, 2, 8) at (N, 2)."""
+    homography = matrix(h)
+    ones, zeros = np.ones(len(xy)), np.zeros(len(xy))
+    image = project(homography, xy)
+    depth = xy @ homography[2, :2] + 1
+    u, v = xy.T
+    rows = [
+        np.stack([u, v, ones, zeros, zeros, zeros, -image[:, 0] * u, -image[:, 0] * v], axis=-1),
+        np.stack([zeros, zeros, zeros, u, v, ones, -image[:, 1] * u, -image[:, 1] * v], axis=-1),
+    ]
+    return np.asarray(np.stack(rows, axis=1) / depth[:, None, None])
+
+
+def square_to_quads(quads: FloatArray) -> FloatArray:
+    """Homographies from `UNIT_CORNERS` to quadrilaterals (Heckbert 1989): (N, 4, 2) -> (N, 3, 3)."""
+    p0, p1, p2, p3 = np.moveaxis(np.asarray(quads, float), 1, 0)
+    d1, d2, s = p1 - p2, p3 - p2, p0 - p1 + p2 - p3
+    det = d1[:, 0] * d2[:, 1] - d2[:, 0] * d1[:, 1]
+    g = (s[:, 0] * d2[:, 1] - d2[:, 0] * s[:, 1]) / det
+    k = (d1[:, 0] * s[:, 1] - s[:, 0] * d1[:, 1]) / det
+    top = np.stack([p1 - p0 + g[:, None] * p1, p3 - p0 + k[:, None] * p3, p0], axis=-1)
+    unit = np.concatenate([top, np.stack([g, k, np.ones_like(g)], axis=-1)[:, None]], axis=1)
+    from_square = np.array([(0.5, 0, 0.5), (0, 0.5, 0.5), (0, 0, 1.0)])
+    homographies = unit @ from_square
+    return np.asarray(homographies / homographies[:, 2:, 2:])
+
+
+def draw_homographies(h: FloatArray, covariance: FloatArray, n: int = 32) -> FloatArray:
+    """Homographies scattered as their error says.
+
+    Moments are matched: the draws have exactly the given mean and covariance, so that few of them suffice.
+
+    Parameters
+    ----------
+    h : (8,)
+        The estimate.
+    covariance : (8, 8)
+        Its covariance.
+    n : int
+        How many, > 9.
+
+    Returns
+    -------
+    (n, 3, 3)
+        The same ones at every call (fixed local seed).
+    """
+    normal = np.random.default_rng(20240601).standard_normal((n, 8))
+    normal -= normal.mean(axis=0)
+    normal = np.linalg.qr(normal)[0] * np.sqrt(n - 1)
+    size = np.sqrt(np.maximum(np.diag(covariance), 1e-30))  # the numbers differ by orders of magnitude
+    values, vectors = np.linalg.eigh(covariance / np.outer(size, size))
+    root = size[:, None] * vectors * np.sqrt(np.maximum(values, 0))
+    return matrix(h + normal @ root.T)
+
+
+def tilt_deg(mm_to_px: FloatArray, draws: FloatArray, centre_mm: FloatArray, shape: tuple[int, int]) -> float:
+    """Angle between the plane's normal and the line of sight to `centre_mm`.
+
+    Two estimates, weighted by their variances over the draws. Foreshortening: the singular values of the
+    Jacobian have the ratio cos(tilt); it hardly needs the focal length, but near 0 an error e of the ratio
+    becomes sqrt(2 e) of tilt. Perspective: the scale falls off across the reference in proportion to
+    tan(tilt); good at small angles, but its own size is in proportion to the focal length, which is assumed
+    (`FOCAL_PER_DIAGONAL`, within `FOCAL_SPREAD`), the principal point being the middle of the photo.
+
+    A reference away from the middle of the photo is seen aslant even where the phone is parallel to the skin.
+
+    Parameters
+    ----------
+    mm_to_px : (3, 3)
+        The estimate.
+    draws : (S, 3, 3)
+        The same, scattered by its errors.
+    centre_mm : (2,)
+        Where.
+    shape : (height, width)
+        Of the photo, px.
+
+    Returns
+    -------
+    float
+        Degrees, 0 to 90.
+    """
+    both = _tilts(np.concatenate([mm_to_px[None], draws]), centre_mm, shape)
+    foreshortening, perspective = both[0]
+    noise = np.maximum(both[1:].std(axis=0), 1e-4)
+    variances = np.array([noise[0] ** 2, noise[1] ** 2 + (FOCAL_SPREAD * np.sin(perspective)) ** 2])
+    weights = 1 / variances
+    return float(np.degrees((weights @ (foreshortening, perspective)) / weights.sum()))
+
+
+def _tilts(mm_to_px: FloatArray, centre_mm: FloatArray, shape: tuple[int, int]) -> FloatArray:
+    """Tilt by foreshortening and by perspective, radians: (S, 2)."""
+    height, width = shape
+    focal = FOCAL_PER_DIAGONAL * np.hypot(height, width)
+    to_ray = np.array(
+        [(1 / focal, 0, -(width - 1) / 2 / focal), (0, 1 / focal, -(height - 1) / 2 / focal), (0, 0, 1.0)]
+    )
+    shift = np.eye(3)
+    shift[:2, 2] = centre_mm
+    rays = to_ray @ mm_to_px @ shift
+    # Turn the camera so that it looks at the centre: what is left of the homography is tilt alone.
+    sight = rays[:, :, 2] / np.linalg.norm(rays[:, :, 2], axis=1, keepdims=True)
+    right = np.cross(np.array([0.0, 1.0, 0.0]), sight)
+    right /= np.linalg.norm(right, axis=1, keepdims=True)
+    turned = np.stack([right, np.cross(sight, right), sight], axis=1) @ rays
+    turned = turned / turned[:, 2:, 2:]
+    large, small = np.moveaxis(np.linalg.svd(turned[:, :2, :2], compute_uv=False), -1, 0)
+    foreshortening = np.arccos(np.minimum(small / large, 1))
+    # Seen from distance z, J = diag(1, cos) / z and the third row is sin / z: a = sin / sqrt(cos).
+    a2 = (turned[:, 2, :2] ** 2).sum(axis=1) / (large * small)
+    perspective = np.arccos((np.sqrt(a2**2 + 4) - a2) / 2)
+    return np.stack([foreshortening, perspective], axis=-1)

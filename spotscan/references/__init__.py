@@ -1,0 +1,186 @@
+"""The door of all references: what a REF means, and the scale it gives.
+
+One function per kind, `(photo, reference) -> Scale | None`, None where the photo does not show it. A new kind
+is a function and a row in `_KINDS`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from spotscan.errors import ReferenceNotFound, UsageError
+from spotscan.types import Photo, Scale
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference that was asked for.
+
+    Attributes
+    ----------
+    kind : str
+        ``auto``, ``aruco``, ``px-per-mm``, ``none`` ...
+    value : float
+        What stands after the colon; NaN where there is none.
+    text : str
+        As it was asked for.
+    """
+
+    kind: str
+    value: float
+    text: str
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How a kind is written and found.
+
+    Attributes
+    ----------
+    usage : str
+        As in the contract.
+    find : callable
+        The function that finds it.
+    limits : (low, high), optional
+        Of its value; None where it takes none.
+    unit : str
+        Of its value.
+    todo : str
+        What to do where it is not found.
+    required : bool
+        True where not finding it is an error.
+    """
+
+    usage: str
+    find: Callable[[Photo, Reference], Scale | None]
+    limits: tuple[float, float] | None = None
+    unit: str = ""
+    todo: str = ""
+    required: bool = True
+
+
+def _card(photo: Photo, reference: Reference) -> Scale | None:
+    from spotscan.references.markers import scale_from_card
+
+    return scale_from_card(photo)
+
+
+def _aruco(photo: Photo, reference: Reference) -> Scale | None:
+    from spotscan.references.markers import scale_from_side
+
+    return scale_from_side(photo, reference.value)
+
+
+def _given(photo: Photo, reference: Reference) -> Scale:
+    """The user's own number, square to the photo; its error is that of its last digit."""
+    value = reference.value
+    digits = reference.text.partition(":")[2].lower().partition("e")[0]
+    half_digit = 0.5 * 10.0 ** -len(digits.partition(".")[2])
+    middle = np.array([(photo.width_px - 1) / 2, (photo.height_px - 1) / 2])
+    return Scale(
+        reference=reference.text,
+        px_to_mm=np.diag([1 / value, 1 / value, 1.0]),
+        centre_px=middle,
+        systematic=half_digit / math.sqrt(3) / value,
+    )
+
+
+def _nothing(photo: Photo, reference: Reference) -> None:
+    return None
+
+
+# The limits are those of photos of skin: a marker of 1 mm is below print, one above 1 m beyond the body.
+_KINDS: dict[str, _Kind] = {
+    "auto": _Kind("auto", _card, required=False),
+    "aruco": _Kind(
+        "aruco:SIDE_MM",
+        _aruco,
+        limits=(1.0, 1000.0),
+        unit="mm",
+        todo="photograph the whole marker with its white margin, sharp and without shine, or use 'none'",
+    ),
+    "px-per-mm": _Kind("px-per-mm:VALUE", _given, limits=(0.1, 2000.0), unit="px per mm"),
+    "none": _Kind("none", _nothing, required=False),
+}
+_LATER = ("coin", "card", "ruler")
+
+
+def allowed() -> str:
+    """The references that can be asked for, in words."""
+    return ", ".join(kind.usage for kind in _KINDS.values())
+
+
+def parse_reference(text: str) -> Reference:
+    """Read a REF of the contract.
+
+    Parameters
+    ----------
+    text : str
+        E.g. ``auto``, ``aruco:20``, ``px-per-mm:31.5``, ``none``.
+
+    Returns
+    -------
+    Reference
+        What was asked for.
+
+    Raises
+    ------
+    UsageError
+        For an unknown kind, one not available yet, and a missing, superfluous or impossible value.
+    """
+    name, colon, value = text.strip().partition(":")
+    where = f"--reference {text}"
+    if name in _LATER:
+        raise UsageError(f"the reference '{name}' is not available yet", where, f"use one of {allowed()}")
+    if name not in _KINDS:
+        raise UsageError("unknown reference", where, f"use one of {allowed()}")
+    kind = _KINDS[name]
+    if kind.limits is None:
+        if colon:
+            raise UsageError(f"the reference '{name}' takes no value", where, f"write '{kind.usage}'")
+        return Reference(name, math.nan, name)
+    low, high = kind.limits
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not low <= number <= high:
+        what = "a value is missing" if not value.strip() else f"'{value}' cannot be the value"
+        todo = f"write '{kind.usage}' with a number from {low:g} to {high:g} {kind.unit}"
+        raise UsageError(what, where, todo)
+    return Reference(name, number, f"{name}:{value.strip()}")
+
+
+def find_scale(photo: Photo, reference: str = "auto") -> Scale | None:
+    """Find the reference in the photo and the scale it gives.
+
+    Parameters
+    ----------
+    photo : Photo
+        Where to look.
+    reference : str
+        REF of the contract.
+
+    Returns
+    -------
+    Scale or None
+        None for ``none``, and for ``auto`` where the card is not in the photo.
+
+    Raises
+    ------
+    UsageError
+        The reference is not one of the contract, or its value is impossible.
+    ReferenceNotFound
+        It was asked for by name and is not in the photo.
+    """
+    wanted = parse_reference(reference)
+    kind = _KINDS[wanted.kind]
+    scale = kind.find(photo, wanted)
+    if scale is None and kind.required:
+        where = f"reference {wanted.text}" + (f" in {photo.file}" if photo.file else "")
+        raise ReferenceNotFound("the reference is not in the photo", where, kind.todo)
+    return scale
