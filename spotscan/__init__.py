@@ -1,0 +1,40 @@
+"""SpotScan measures small red dots on the skin from a phone photo. It informs and measures; it never diagnoses.
+
+>>> import spotscan
+>>> scan = spotscan.scan("photo.jpg", reference="auto")  # doctest: +SKIP
+>>> scan.to_dict()["findings"]  # doctest: +SKIP
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from spotscan._version import __version__
+from spotscan.errors import AnswersError, InputError, PhotoError, ReferenceNotFound, SpotScanError, UsageError
+
+if TYPE_CHECKING:
+    from spotscan.pipeline import scan as scan
+    from spotscan.types import Scan as Scan
+
+__all__ = [
+    "AnswersError",
+    "InputError",
+    "PhotoError",
+    "ReferenceNotFound",
+    "Scan",
+    "SpotScanError",
+    "UsageError",
+    "__version__",
+    "scan",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the pipeline on first use, so that `import spotscan` stays fast."""
+    if name == "scan":
+        from spotscan.pipeline import scan
+
+        return scan
+    if name == "Scan":
+        from spotscan.types import Scan
+
+        return Scan
+    raise AttributeError(f"module 'spotscan' has no attribute {name!r}")

@@ -1,0 +1,142 @@
+"""The command line: thin over the library, fast to start, friendly when something is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spotscan._version import __version__
+from spotscan.errors import SpotScanError, UsageError
+
+if TYPE_CHECKING:
+    from spotscan.types import Scan
+
+DISCLAIMER = "SpotScan informs and measures. It does not diagnose, and an empty result does not mean that all is well."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (see docs/conventions.md)."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except SpotScanError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="spotscan",
+        description="Measures small red dots on the skin from a phone photo with a reference marker.",
+        epilog=DISCLAIMER,
+    )
+    parser.add_argument("--version", action="version", version=f"spotscan {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    scan = commands.add_parser("scan", help="measure the spots in a photo", description="Measure the spots in a photo.", epilog=DISCLAIMER)
+    scan.add_argument("photo", metavar="PHOTO", help="JPEG, PNG, TIFF, WebP or HEIC")
+    scan.add_argument("--reference", metavar="REF", default="auto",
+                      help="what gives the scale: auto (the printed SpotScan card), aruco:SIDE_MM, px-per-mm:VALUE or none; default auto")  # fmt: skip
+    scan.add_argument("--answers", metavar="FILE", help="answers for the triage (not part of this version: not used)")
+    scan.add_argument("--out", metavar="DIR", help="write <stem>.scan.json, <stem>.spots.csv and <stem>.overlay.png there")
+    scan.add_argument("--json", metavar="FILE", help="write the scan as JSON to FILE; - is standard output, and then nothing else is printed there")
+    scan.set_defaults(run=_scan)
+
+    card = commands.add_parser("card", help="make the printable reference card", description="Make the printable reference card.")
+    card.add_argument("--out", metavar="FILE", required=True, help="the PDF to write")
+    card.add_argument("--paper", choices=("a4", "letter"), default="a4", help="paper size; default a4")
+    card.set_defaults(run=_card)
+    return parser
+
+
+def _scan(options: argparse.Namespace) -> int:
+    from spotscan.export import safe_stem, write_json, write_outputs
+    from spotscan.pipeline import scan
+
+    if options.answers is not None:
+        print("warning: this version has no triage: the answers were not used", file=sys.stderr)
+    with _quiet_decoders():
+        result = scan(options.photo, reference=options.reference)
+    try:
+        if options.out is not None:
+            for path in write_outputs(result, Path(options.out), safe_stem(Path(options.photo).stem)):
+                print(f"wrote {path}", file=sys.stderr)
+        if options.json == "-":
+            json.dump(result.to_dict(), sys.stdout, indent=1, allow_nan=False, ensure_ascii=False)
+            print(flush=True)
+        elif options.json is not None:
+            write_json(result, Path(options.json))
+    except OSError as error:
+        raise _cannot_write(error, options.out or options.json) from error
+    if options.json != "-":
+        print(_summary(result), flush=True)
+    return 0
+
+
+def _card(options: argparse.Namespace) -> int:
+    from spotscan.card import write_card
+
+    try:
+        write_card(options.out, options.paper)
+    except OSError as error:
+        raise _cannot_write(error, options.out) from error
+    print(f"wrote {options.out}: print it at 100 % and check it against a bank card", file=sys.stderr)
+    return 0
+
+
+def _cannot_write(error: OSError, target: str) -> UsageError:
+    return UsageError(f"cannot write ({error.strerror or 'unknown reason'})", ascii(target)[1:-1], "choose another place")
+
+
+def _summary(result: Scan) -> str:
+    """The scan in a few plain lines."""
+    from spotscan.flags import FLAGS
+
+    document = result.to_dict()
+    findings, quality, scale = document["findings"], document["quality"], document["scale"]
+    lines = [f"{findings['count']} spot{'s' if findings['count'] != 1 else ''} found; photo quality: {findings['image_quality']}"]
+    if findings["median_diameter_mm"] is not None:
+        lines.append(f"diameter: median {findings['median_diameter_mm']:.2f} mm, largest {findings['max_diameter_mm']:.2f} mm")
+    if findings["density_per_cm2"] is not None:
+        lines.append(f"density: {findings['density_per_cm2']:.2f} per cm2 of visible skin")
+    if scale is not None:
+        lines.append(f"scale: {scale['px_per_mm']:.2f} +- {scale['px_per_mm_err']:.2f} px/mm from {scale['reference']}")
+    lines += [f"note: {FLAGS[name].meaning} {FLAGS[name].todo}".rstrip() for name in quality["flags"]]
+    lines.append(DISCLAIMER)
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def _quiet_decoders() -> Iterator[None]:
+    """Silence the C libraries that decode photos: they print on the process's own standard error.
+
+    What is wrong with a photo is said once, by us. Only the command line may do this: the stream is the process's.
+    """
+    try:
+        stream = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # no real stream, as under a test's capture
+        yield
+        return
+    sys.stderr.flush()
+    kept, nowhere = os.dup(stream), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, stream)
+        os.close(kept)
+        os.close(nowhere)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""Labels: each mark's region, cut at half of its contrast; touching marks part at the saddle between them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from spotscan.segment.contrast import F32, Mask
+from spotscan.segment.marks import half_levels
+from spotscan.segment.params import SegmentParams
+from spotscan.segment.peaks import Peaks
+from spotscan.types import Scale, Spots, View
+
+Labels = NDArray[np.int32]
+
+
+def label_marks(peaks: Peaks, smooth: F32, mask: Mask) -> Labels:
+    """Regions 1..n of the n peaks; 0 elsewhere."""
+    labels = np.zeros(smooth.shape, np.int32)
+    levels = half_levels(peaks, smooth)
+    domain = np.zeros(smooth.shape, np.uint8)
+    for (x, y), radius, level in zip(np.rint(peaks.xy).astype(int), peaks.radius, levels, strict=True):
+        reach = int(np.ceil(2.0 * radius)) + 1
+        window = np.s_[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
+        domain[window] |= smooth[window] > level
+    domain &= mask
+    for i in np.argsort(peaks.score, kind="stable"):
+        x, y = np.rint(peaks.xy[i]).astype(int)
+        size = max(0, int(0.3 * peaks.radius[i]))
+        labels[max(0, y - size) : y + size + 1, max(0, x - size) : x + size + 1] = i + 1
+    domain[labels > 0] = 1
+    _flood(labels, domain, smooth)
+    inside = np.flatnonzero(labels)
+    rank = labels.flat[inside]
+    labels.flat[inside[smooth.flat[inside] <= levels[rank - 1]]] = 0
+    return labels
+
+
+def _flood(labels: Labels, domain: Mask, smooth: F32) -> None:
+    """Grow the seeds in `labels` over the domain, in place: watershed where a part holds several, else all of it."""
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(domain, connectivity=4)
+    seeds = np.flatnonzero(labels)
+    pairs = np.unique(np.c_[parts.flat[seeds], labels.flat[seeds]], axis=0)
+    part, count = np.unique(pairs[:, 0], return_counts=True)
+    alone = np.zeros(len(stats), np.int32)
+    alone[part[count == 1]] = pairs[np.isin(pairs[:, 0], part[count == 1]), 1]
+    np.copyto(labels, alone[parts], where=alone[parts] > 0)
+    crowded = part[count > 1]
+    if not len(crowded):
+        return
+    from skimage.segmentation import watershed
+
+    for i in crowded:
+        x, y, width, height = stats[i, :4]
+        window = np.s_[y : y + height, x : x + width]
+        here = parts[window] == i
+        grown = watershed(-smooth[window], np.where(here, labels[window], 0), mask=here)
+        labels[window][here] = grown[here]
+
+
+def keep_compact(labels: Labels, mask: Mask, peaks: Peaks, view: View, scale: Scale | None, p: SegmentParams) -> Spots:
+    """Drop what is too long, too small or too much part of the skin's edge to be a mark; number the rest from 1."""
+    n = len(peaks)
+    y, x = np.nonzero(labels)
+    rank = labels[y, x]
+    count = np.bincount(rank, minlength=n + 1)[1:].astype(float)
+    safe = np.maximum(count, 1)
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.bincount(rank, values, minlength=n + 1)[1:] / safe)
+
+    mx, my = mean(x.astype(float)), mean(y.astype(float))
+    dx, dy = x - mx[rank - 1], y - my[rank - 1]
+    xx, yy, xy = mean(dx * dx) + 1 / 12, mean(dy * dy) + 1 / 12, mean(dx * dy)
+    half, off = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    minor, major = np.sqrt(np.maximum(half - off, 1e-9)), np.sqrt(half + off)
+    # A solid ellipse has an area of 4 pi times its two standard deviations; lace, rings and combs have less.
+    solidity = count / (4 * np.pi * minor * major)
+    rim = cv2.dilate(1 - mask, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    # The rim is two pixels wide, the perimeter that of a disc.
+    rim_share = mean(rim[y, x].astype(float)) * safe / 2 / (2 * np.sqrt(np.pi * safe))
+    keep = (count >= 4) & (minor / major >= p.min_aspect) & (solidity >= p.min_region_solidity) & (rim_share <= p.max_on_rim)
+    if scale is not None:
+        diameter_px = 2 * np.sqrt(count / np.pi) * view.factor
+        px_per_mm = scale.px_per_mm_at(view.to_photo(np.c_[mx, my]))
+        keep &= (diameter_px >= p.min_diameter_mm * px_per_mm) & (diameter_px <= p.max_diameter_mm * px_per_mm)
+    renumber = np.zeros(n + 1, np.int32)
+    renumber[1:][keep] = np.arange(1, keep.sum() + 1)
+    return Spots(renumber[labels], view.factor, peaks.score[keep])
