@@ -142,7 +142,7 @@ class Scale:
 def _project(h: FloatArray, xy: FloatArray) -> FloatArray:
     xy = np.asarray(xy, float).reshape(-1, 2)
     w = xy @ h[:2, :2].T + h[:2, 2]
-    return w / (xy @ h[2, :2] + h[2, 2])[:, None]
+    return np.asarray(w / (xy @ h[2, :2] + h[2, 2])[:, None])
 
 
 def _local_px_per_mm(h: FloatArray, xy: FloatArray) -> FloatArray:

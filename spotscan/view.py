@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import cv2
+import numpy as np
 
 from spotscan.types import Photo, Scale, View
 
@@ -22,7 +23,8 @@ def shrink(photo: Photo, factor: int) -> View:
         return View(photo.rgb, 1.0)
     height, width = photo.height_px // factor, photo.width_px // factor
     whole = photo.rgb[: height * factor, : width * factor]
-    return View(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), float(factor))
+    small = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+    return View(np.asarray(small, np.uint8), float(factor))
 
 
 def view_for_skin(photo: Photo) -> View:

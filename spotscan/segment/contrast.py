@@ -48,7 +48,7 @@ def _matched_filter(absorbed: F32, mask: Mask, p: SegmentParams) -> F32:
 def _fine_structure(absorbed: F32, mask: Mask, sigma: float) -> NDArray[np.float64]:
     """Band-passed absorbances (N, 3) of the skin, from sixteen tiles spread over the photo."""
     height, width = mask.shape
-    side = (min(96, height // 4), min(96, width // 4))
+    side = (min(64, height // 4), min(64, width // 4))
     found = []
     for y in range(4):
         for x in range(4):
@@ -110,4 +110,4 @@ def _clip_shine(contrast: F32, mask: Mask, p: SegmentParams) -> F32:
     if not len(sample):
         return contrast
     deepest = p.shine_clip * 1.4826 * float(np.median(np.abs(sample - np.median(sample))))
-    return np.asarray(cv2.max(contrast, cv2.subtract(around, deepest)), np.float32)
+    return np.asarray(np.maximum(contrast, around - np.float32(deepest)), np.float32)

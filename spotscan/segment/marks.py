@@ -24,11 +24,11 @@ def clear_peaks(peaks: Peaks, p: SegmentParams) -> Peaks:
     return peaks[_distinct(peaks, np.ones(len(peaks), bool))]
 
 
-def cover(peaks: Peaks, shape: tuple[int, ...]) -> Mask:
-    """Discs over the marks and the moats that the filter digs around them."""
+def cover(peaks: Peaks, shape: tuple[int, ...], radii: float = 2.2) -> Mask:
+    """Discs over the marks; 2.2 radii take in the moats that the filter digs around them."""
     out = np.zeros(shape, np.uint8)
     for (x, y), radius in zip(peaks.xy, peaks.radius, strict=True):
-        cv2.circle(out, (round(x), round(y)), round(2.2 * radius), 1, -1)
+        cv2.circle(out, (round(x), round(y)), round(radii * radius), 1, -1)
     return out
 
 
@@ -36,21 +36,23 @@ def select_marks(peaks: Peaks, smooth: F32, p: SegmentParams) -> Peaks:
     """One peak a mark; `smooth` is the lightly blurred contrast."""
     large = peaks.radius > 2.7 * RADIUS_PER_SIGMA * p.first_sigma_px
     clear = peaks.score >= p.min_snr
+    taken = cover(clear_peaks(peaks, p), smooth.shape, radii=1.2)
     solid = np.zeros(len(peaks), bool)
-    solid[large] = _may_be_solid(peaks[large], smooth)
+    solid[large] = _may_be_solid(peaks[large], smooth, taken)
     keep = clear | solid
     peaks, large, clear, solid = peaks[keep], large[keep], clear[keep], solid[keep]
     if not len(peaks):
         return peaks
     alive = np.ones(len(peaks), bool)
-    kept = _absorb(peaks, smooth, large, clear, solid, alive, p)
+    kept = _absorb(peaks, smooth, taken, large, clear, solid, alive, p)
     kept |= _distinct(peaks, alive)
     return _join(peaks[kept], smooth, p)
 
 
 def _absorb(
-    peaks: Peaks, smooth: F32, large: BoolArray, clear: BoolArray, solid: BoolArray, alive: BoolArray, p: SegmentParams
-) -> BoolArray:
+    peaks: Peaks, smooth: F32, taken: Mask, large: BoolArray, clear: BoolArray, solid: BoolArray, alive: BoolArray,
+    p: SegmentParams,
+) -> BoolArray:  # fmt: skip
     """Keep the large solid marks and drop what lies in them; drop large loose ones. Clears `alive` of both."""
     from scipy.spatial import cKDTree
 
@@ -60,7 +62,7 @@ def _absorb(
     for i in order[np.argsort(-(peaks.contrast * peaks.radius)[order], kind="stable")]:
         if not alive[i]:
             continue
-        solidity, edge_share = _solidity(smooth, *peaks.xy[i], peaks.radius[i]) if solid[i] else (0.0, 0.0)
+        solidity, edge_share = _solidity(smooth, taken, peaks.xy[i], peaks.radius[i]) if solid[i] else (0.0, 0.0)
         believed = solidity >= p.min_solidity and (clear[i] or edge_share >= p.min_edge_share)
         if not believed and not clear[i]:
             alive[i] = False
@@ -98,7 +100,7 @@ def _distinct(peaks: Peaks, alive: BoolArray) -> BoolArray:
     return kept
 
 
-def _may_be_solid(peaks: Peaks, smooth: F32) -> BoolArray:
+def _may_be_solid(peaks: Peaks, smooth: F32, taken: Mask) -> BoolArray:
     """A quick look at rings of 16 places each, to spare the slow one (`_solidity`) for what may pass it."""
     angle = np.arange(16) * (np.pi / 8)
     share = np.array([0.4, 0.75, 1.35, 1.75])[:, None]
@@ -108,39 +110,47 @@ def _may_be_solid(peaks: Peaks, smooth: F32) -> BoolArray:
     row = np.clip(np.rint(y).astype(int), 0, smooth.shape[0] - 1)
     value = smooth[row, column]
     inside, outside = value[:, :2].reshape(-1, 32), value[:, 2:].reshape(-1, 32)
-    half = (inside.mean(axis=1) + np.median(outside, axis=1)) / 2
+    free = taken[row, column][:, 2:].reshape(-1, 32) == 0
+    free[free.sum(axis=1) < 8] = True
+    low = (outside * free).sum(axis=1) / free.sum(axis=1)
+    half = (inside.mean(axis=1) + low) / 2
     full = (inside > half[:, None]).mean(axis=1) >= 0.75
-    return np.asarray(full & ((outside > half[:, None]).mean(axis=1) <= 0.4))
+    return np.asarray(full & (((outside > half[:, None]) & free).sum(axis=1) <= 0.4 * free.sum(axis=1)))
 
 
-def _solidity(smooth: F32, x: float, y: float, radius: float) -> tuple[float, float]:
+def _solidity(smooth: F32, taken: Mask, centre: FloatArray, radius: float) -> tuple[float, float]:
     """How solid and how sharp a large mark is.
 
-    Returns the share of its disc that lies above half of its contrast to the ring around it, and the share of that
-    contrast that is crossed within about a tenth of the radius on either side of the half-contrast boundary.
+    Its outline is drawn on a smoothed patch, so that noise cannot draw the edge that it is then asked for. Returns the
+    share of the outlined region above half of its contrast (less where the region is much smaller than the disc), and
+    the share of that contrast that is crossed within about a tenth of the radius on either side of the outline, less
+    what lies as high outside.
     """
-    reach, step = int(np.ceil(2.1 * radius)), max(1, int(radius / 16))
+    (x, y), reach, step = centre, int(np.ceil(2.2 * radius)), max(1, int(radius / 16))
     rows = np.arange(max(0, int(y) - reach), min(smooth.shape[0], int(y) + reach + 1), step)
     columns = np.arange(max(0, int(x) - reach), min(smooth.shape[1], int(x) + reach + 1), step)
-    patch = smooth[rows[0] : rows[-1] + 1 : step, columns[0] : columns[-1] + 1 : step]
+    window = np.s_[rows[0] : rows[-1] + 1 : step, columns[0] : columns[-1] + 1 : step]
+    patch, free = smooth[window], taken[window] == 0
     distance = np.hypot(columns[None] - x, rows[:, None] - y) / radius
-    disc, ring = distance < 0.85, (distance > 1.4) & (distance < 2.1)
+    disc, ring = distance < 0.85, (distance > 1.5) & free
     if disc.sum() < 5 or ring.sum() < 5:
         return 0.0, 0.0
-    high, low = float(patch[disc].mean()), float(np.median(patch[ring]))
-    if high <= low:
-        return 0.0, 0.0
-    above = patch > (high + low) / 2
-    solidity = float(above[disc].mean())
-    # The outline is drawn from the smoothed patch, so that noise cannot draw the edge that it is then asked for.
-    drawn = ((blur(patch, 0.15 * radius / step) > (high + low) / 2) & (distance < 1.7)).astype(np.uint8)
+    level = float(patch[disc].mean() + np.median(patch[ring])) / 2
+    drawn = ((blur(patch, 0.15 * radius / step) > level) & (distance < 1.9)).astype(np.uint8)
     region = _largest_filled(drawn)
     width = np.ones((3, 3) if radius / step < 12 else (5, 5), np.uint8)
     inner, outer = region - cv2.erode(region, width), cv2.dilate(region, width) - region
-    if not inner.any() or not outer.any():
-        return solidity, 0.0
+    beyond = (cv2.dilate(region, width, iterations=2) == 0) & free
+    if not inner.any() or not outer.any() or beyond.sum() < 5:
+        return 0.0, 0.0
+    high, low = float(patch[region > 0].mean()), float(np.median(patch[beyond]))
+    if high <= low:
+        return 0.0, 0.0
+    above = patch > (high + low) / 2
+    size = float(region.sum()) * step**2 / (np.pi * radius**2)
+    solidity = float(above[region > 0].mean()) * min(1.0, size / 0.5)
     crossed = float(patch[inner > 0].mean() - patch[outer > 0].mean()) / (high - low)
-    return solidity, crossed - 2 * max(0.0, float(above[ring].mean()) - 0.1)
+    return solidity, crossed - 2 * max(0.0, float(above[beyond].mean()) - 0.1)
 
 
 def _largest_filled(region: Mask) -> Mask:

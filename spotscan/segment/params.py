@@ -29,7 +29,7 @@ class SegmentParams:
     noise_clip : sigma
         Deeper responses than this are the moats around marks, not noise.
     passes : 1
-        How often the noise is taken anew with the marks found so far left out (it settles after three).
+        How often the noise is taken anew with the marks found so far left out (more than twice changes nothing).
 
     min_snr : 1
         Contrast over the noise of the skin at that scale and place, times the square root of roundness. Of 10^5 places
@@ -73,7 +73,7 @@ class SegmentParams:
     first_sigma_px: float = 1.3
     noise_window: float = 20.0
     noise_clip: float = 8.0
-    passes: int = 3
+    passes: int = 2
 
     min_snr: float = 4.5
     min_contrast: float = 0.025
@@ -88,6 +88,6 @@ class SegmentParams:
 
     min_aspect: float = 0.38
     min_region_solidity: float = 0.8
-    max_on_rim: float = 0.2
+    max_on_rim: float = 0.3
     min_diameter_mm: float = 0.35
     max_diameter_mm: float = 40.0

@@ -77,7 +77,7 @@ def _level(response: F32, mask: Mask, sigma: float, step: float, p: SegmentParam
     top = cv2.compare(response, cv2.dilate(response, np.ones((3, 3), np.uint8)), cv2.CMP_GE)
     radius = RADIUS_PER_SIGMA * sigma * step
     floor = p.min_contrast * (1 + p.faint_radius_px / radius)
-    high = cv2.compare(response, floor * PEAK_PER_CONTRAST, cv2.CMP_GE)
+    high = cv2.inRange(response, np.array([floor * PEAK_PER_CONTRAST]), np.array([np.inf]))
     found = cv2.findNonZero(cv2.bitwise_and(top, high, mask=mask))
     xy = np.zeros((0, 2), int) if found is None else found.reshape(-1, 2).astype(int)
     roundness = _roundness(response, xy[:, 0], xy[:, 1])
@@ -115,7 +115,7 @@ def _noise(level: Level, marks: Mask, p: SegmentParams) -> FloatArray:
     if cv2.countNonZero(skin) < 0.1 * cv2.countNonZero(level.skin):
         skin = level.skin
     values = level.sample[skin > 0]
-    values = values[:: max(1, len(values) // 20_000)]
+    values = values[:: max(1, len(values) // 6_000)]
     centre = float(np.median(values))
     spread = max(1.4826 * float(np.median(np.abs(values - centre))), 1e-6)
     below = np.clip(centre - level.sample, 0, p.noise_clip * spread) * skin
