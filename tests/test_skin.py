@@ -66,9 +66,70 @@ def test_limb_on_cloth_is_found_whatever_the_tone(tone: str, cloth: str) -> None
     assert skin.fraction == pytest.approx(truth.mean(), abs=0.05)
 
 
-@pytest.mark.parametrize(
-    "lamp", [(1, 1, 1), (1.1, 0.85, 1.0), (1.0, 0.95, 0.7)], ids=["day", "pink", "yellow"]
-)
+TABLES = {"oak": (0.45, 0.30, 0.17), "walnut": (0.22, 0.13, 0.07), "beige": (0.62, 0.50, 0.37)}
+
+
+def on_table(tone: str, table: str) -> tuple[np.ndarray, np.ndarray]:
+    """A limb, shaded round, on a grained table: linear light and truth."""
+    light, truth = limb(tone, "white")
+    y = (np.arange(H)[:, None] - 0.5 * H - 0.05 * np.arange(W)[None]) / (0.27 * H)
+    grain = cv2.GaussianBlur(np.random.default_rng(3).normal(size=(H, W)), (0, 0), sigmaX=40, sigmaY=2)
+    wood = np.array(TABLES[table]) * (1 + 0.1 * grain / grain.std())[..., None]
+    round_off = np.sqrt(np.clip(1 - (0.85 * y) ** 2, 0.1, 1))[..., None]
+    # Blood varies over skin, not over wood.
+    light = np.where(truth[..., None], texture(np.array(TONES[tone]) * round_off), wood)
+    noise = np.random.default_rng(4).normal(0, 0.002, light.shape)
+    return cv2.GaussianBlur(light, (0, 0), 0.8) + noise, truth
+
+
+# On walnut the shaded rim of medium skin has the table's very colour: there is no edge to see.
+@pytest.mark.parametrize(("tone", "table"), [(t, b) for t in TONES for b in TABLES if (t, b) != ("medium", "walnut")])
+def test_limb_on_table_of_like_colour_is_parted_from_it(tone: str, table: str) -> None:
+    light, truth = on_table(tone, table)
+    assert iou(find_skin(View(srgb(light), 1.0)).mask, truth) > 0.93
+
+
+@pytest.mark.parametrize("backdrop", ["blue", "black", "oak"])
+@pytest.mark.parametrize("tone", TONES)
+def test_boundary_lies_on_the_edge_or_just_inside(tone: str, backdrop: str) -> None:
+    """Nothing beyond the true edge: a rim of background would look like marks."""
+    light, truth = on_table(tone, backdrop) if backdrop in TABLES else limb(tone, backdrop)
+    light = light if backdrop in TABLES else texture(light)
+    big = cv2.resize(light, (2 * W, 2 * H), interpolation=cv2.INTER_LINEAR)
+    truth = cv2.resize(truth.astype(np.uint8), (2 * W, 2 * H), interpolation=cv2.INTER_NEAREST)
+    mask = find_skin(View(srgb(big), 1.0)).mask
+    outside = cv2.distanceTransform(1 - truth, cv2.DIST_L2, 5)
+    depth = cv2.distanceTransform(truth, cv2.DIST_L2, 5)
+    assert (mask & (outside > 1)).sum() < 0.001 * mask.sum()
+    assert mask[depth > 6].mean() > 0.995
+
+
+def test_skin_reaches_the_frame_where_the_limb_leaves_it() -> None:
+    light, truth = limb("medium", "blue")
+    mask = find_skin(View(srgb(texture(light)), 1.0)).mask
+    for column in (0, W - 1):
+        assert mask[:, column].sum() == pytest.approx(truth[:, column].sum(), abs=8)
+
+
+@pytest.mark.parametrize("tone", TONES)
+def test_cast_shadow_is_no_edge_of_skin(tone: str) -> None:
+    """A shadow with a sharp outline changes lightness and no hue."""
+    light = np.broadcast_to(np.array(TONES[tone]), (H, W, 3)).copy()
+    light[:, W // 2 + 30 :] *= 0.45
+    assert find_skin(View(srgb(texture(light)), 1.0)).mask.mean() > 0.98
+
+
+@pytest.mark.parametrize("tone", ["light", "medium"])
+def test_bruise_cut_by_the_frame_is_skin(tone: str) -> None:
+    light = np.broadcast_to(np.array(TONES[tone]), (H, W, 3)).copy()
+    bruise = np.zeros((H, W), np.float32)
+    cv2.ellipse(bruise, (40, 150), (110, 90), 10, 0, 360, 1.0, -1)
+    bruise = cv2.GaussianBlur(bruise, (0, 0), 3)[..., None]
+    light = light * (1 - bruise * (1 - np.array([0.6, 0.3, 0.4])))
+    assert find_skin(View(srgb(texture(light)), 1.0)).mask.mean() > 0.98
+
+
+@pytest.mark.parametrize("lamp", [(1, 1, 1), (1.1, 0.85, 1.0), (1.0, 0.95, 0.7)], ids=["day", "pink", "yellow"])
 @pytest.mark.parametrize("tone", TONES)
 def test_close_up_is_all_skin_under_any_white_balance(tone: str, lamp: tuple[float, ...]) -> None:
     light = np.broadcast_to(np.array(TONES[tone]), (H, W, 3))
@@ -103,9 +164,7 @@ def test_ita_follows_the_tone_and_not_marks_or_shade() -> None:
     assert itas[-1] < 0
 
 
-@pytest.mark.parametrize(
-    "colour", [(0.05, 0.12, 0.4), (0.5, 0.5, 0.5), (0.85, 0.85, 0.85), (0.004, 0.004, 0.004)]
-)
+@pytest.mark.parametrize("colour", [(0.05, 0.12, 0.4), (0.5, 0.5, 0.5), (0.85, 0.85, 0.85), (0.004, 0.004, 0.004)])
 def test_without_skin_nothing_is_found(colour: tuple[float, ...]) -> None:
     rng = np.random.default_rng(0)
     light = np.broadcast_to(np.array(colour), (H, W, 3)) * np.linspace(0.8, 1.1, W)[None, :, None]
@@ -180,13 +239,11 @@ def test_abdomen_photos() -> None:
         rgb = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
         drawn = cv2.imread(str(path.with_name(path.stem + "_mask.png")), cv2.IMREAD_GRAYSCALE) > 127
         values.append(iou(find_skin(View(rgb, 1.0)).mask, drawn))
-    assert np.mean(values) >= 0.845
+    assert np.mean(values) >= 0.85
     assert np.median(values) >= 0.93
 
 
-@pytest.mark.skipif(
-    not (DATA / "train" / "pad_ufes_20").is_dir(), reason="photos of pad_ufes_20 are not here"
-)
+@pytest.mark.skipif(not (DATA / "train" / "pad_ufes_20").is_dir(), reason="photos of pad_ufes_20 are not here")
 @pytest.mark.parametrize("shade", [(1.0, 1.0, 1.0), (0.12, 0.09, 0.07)], ids=["as taken", "very dark"])
 def test_close_ups_by_phone_are_skin(shade: tuple[float, ...]) -> None:
     fractions = []

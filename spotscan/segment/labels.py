@@ -78,6 +78,7 @@ def keep_compact(labels: Labels, mask: Mask, peaks: Peaks, view: View, scale: Sc
     # A solid ellipse has an area of 4 pi times its two standard deviations; lace, rings and combs have less.
     solidity = count / (4 * np.pi * minor * major)
     rim = cv2.dilate(1 - mask, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    rim[_beside_reference(view, scale) > 0] = 0
     # The rim is two pixels wide, the perimeter that of a disc.
     rim_share = mean(rim[y, x].astype(float)) * safe / 2 / (2 * np.sqrt(np.pi * safe))
     keep = (count >= 4) & (minor / major >= p.min_aspect) & (solidity >= p.min_region_solidity) & (rim_share <= p.max_on_rim)
@@ -88,3 +89,14 @@ def keep_compact(labels: Labels, mask: Mask, peaks: Peaks, view: View, scale: Sc
     renumber = np.zeros(n + 1, np.int32)
     renumber[1:][keep] = np.arange(1, keep.sum() + 1)
     return Spots(renumber[labels], view.factor, peaks.score[keep])
+
+
+def _beside_reference(view: View, scale: Scale | None) -> Mask:
+    """The reference and a margin around it: it may cover part of a mark, and throws no limb's shadow."""
+    out = np.zeros(view.rgb.shape[:2], np.uint8)
+    for polygon in scale.keep_out_px if scale is not None else ():
+        corners = view.from_photo(polygon).astype(np.float32)
+        margin = 0.15 * float(np.sqrt(cv2.contourArea(corners)))
+        cv2.fillPoly(out, [np.rint(corners).astype(np.int32)], 1)
+        cv2.polylines(out, [np.rint(corners).astype(np.int32)], True, 1, max(1, round(2 * margin)))
+    return out

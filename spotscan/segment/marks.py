@@ -136,7 +136,8 @@ def _solidity(smooth: F32, taken: Mask, centre: FloatArray, radius: float) -> tu
     if disc.sum() < 5 or ring.sum() < 5:
         return 0.0, 0.0
     level = float(patch[disc].mean() + np.median(patch[ring])) / 2
-    drawn = ((blur(patch, 0.15 * radius / step) > level) & (distance < 1.9)).astype(np.uint8)
+    calm = blur(patch, 0.15 * radius / step)
+    drawn = ((calm > level) & (distance < 1.9)).astype(np.uint8)
     region = _largest_filled(drawn)
     width = np.ones((3, 3) if radius / step < 12 else (5, 5), np.uint8)
     inner, outer = region - cv2.erode(region, width), cv2.dilate(region, width) - region
@@ -146,7 +147,7 @@ def _solidity(smooth: F32, taken: Mask, centre: FloatArray, radius: float) -> tu
     high, low = float(patch[region > 0].mean()), float(np.median(patch[beyond]))
     if high <= low:
         return 0.0, 0.0
-    above = patch > (high + low) / 2
+    above = calm > (high + low) / 2
     size = float(region.sum()) * step**2 / (np.pi * radius**2)
     solidity = float(above[region > 0].mean()) * min(1.0, size / 0.5)
     crossed = float(patch[inner > 0].mean() - patch[outer > 0].mean()) / (high - low)

@@ -79,7 +79,7 @@ class SegmentParams:
     min_contrast: float = 0.025
     faint_radius_px: float = 5.0
     min_roundness: float = 0.25
-    min_snr_sharp: float = 0.7
+    min_snr_sharp: float = 1.2
     min_edge_share: float = 0.4
     min_solidity: float = 0.85
     absorb_ratio: float = 2.0
