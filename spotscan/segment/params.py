@@ -64,8 +64,8 @@ class SegmentParams:
         Below the first are pores and follicles, beyond the second are patches, not spots.
     """
 
-    target: tuple[float, float, float] = (0.35, 1.0, 0.8)
-    regularisation: float = 0.15
+    target: tuple[float, float, float] = (0.25, 1.0, 0.8)
+    regularisation: float = 0.05
     hair_px: int = 7
     hair_depth: float = 0.08
     shine_clip: float = 2.0
