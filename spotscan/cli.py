@@ -71,10 +71,12 @@ def _scan(options: argparse.Namespace) -> int:
             for path in write_outputs(result, Path(options.out), safe_stem(Path(options.photo).stem)):
                 print(f"wrote {path}", file=sys.stderr)
         if options.json == "-":
-            json.dump(result.to_dict(), sys.stdout, indent=1, allow_nan=False, ensure_ascii=False)
+            json.dump(result.to_dict(), sys.stdout, indent=1, allow_nan=False)  # ASCII: any terminal can print it
             print(flush=True)
         elif options.json is not None:
             write_json(result, Path(options.json))
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise _cannot_write(error, options.out or options.json) from error
     if options.json != "-":

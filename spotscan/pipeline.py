@@ -11,7 +11,7 @@ from spotscan.density import measure_density
 from spotscan.measure import measure_spots
 from spotscan.photo import read_photo
 from spotscan.quality import judge_quality
-from spotscan.references import find_scale
+from spotscan.references import find_scale, parse_reference
 from spotscan.segment import find_spots
 from spotscan.skin import find_skin
 from spotscan.types import RGBArray, Scan
@@ -50,6 +50,7 @@ def scan(
     """
     if answers is not None:
         warnings.warn("this version has no triage: the answers were not used", stacklevel=2)
+    parse_reference(reference)  # a wrong call is said before a photo is read
     picture = read_photo(photo)
     scale = find_scale(picture, reference)
     skin = find_skin(view_for_skin(picture), scale)

@@ -68,7 +68,7 @@ class SkinParams:
     hole_share: float = 0.3
     rim_share: float = 0.004
     # Margin around the reference, as a share of its size: its paper and its shadow.
-    margin: float = 0.08
+    margin_mm: float = 1.0
     regions: RegionParams = field(default_factory=RegionParams)
     boundary: EdgeParams = field(default_factory=EdgeParams)
     lettering: LetteringParams = field(default_factory=LetteringParams)
@@ -229,9 +229,9 @@ def _clean(mask: BoolArray, params: SkinParams) -> BoolArray:
 def _covered(view: View, scale: Scale, params: SkinParams) -> BoolArray:
     """Pixels under the reference and its margin."""
     mask = np.zeros(view.rgb.shape[:2], np.uint8)
+    margin = params.margin_mm * scale.px_per_mm / view.factor
     for polygon in scale.keep_out_px:
         xy = np.round(view.from_photo(polygon)).astype(np.int32)
-        margin = params.margin * float(np.sqrt(max(cv2.contourArea(xy), 1.0)))
         cv2.fillPoly(mask, [xy], 1)
         cv2.polylines(mask, [xy], True, 1, thickness=max(1, round(2 * margin)))
     return mask > 0

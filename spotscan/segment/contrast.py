@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,24 @@ Mask = NDArray[np.uint8]
 def blur(image: F32, sigma: float) -> F32:
     """Gaussian blur; the border mirrors."""
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101), np.float32)
+
+
+def set_pixels(mask: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """x and y of the pixels set (`np.nonzero` takes ten times as long)."""
+    found = cv2.findNonZero(mask)
+    xy = np.zeros((0, 2), np.int64) if found is None else found.reshape(-1, 2).astype(np.int64)
+    return xy[:, 0], xy[:, 1]
+
+
+def boxes(
+    x: NDArray[np.int64], y: NDArray[np.int64], part: NDArray[Any], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Lowest and highest x, y (count, 2) of the pixels of each part (OpenCV's own statistics take six times as long)."""
+    low, high = np.full((count, 2), np.iinfo(np.int64).max // 4), np.full((count, 2), -1)
+    for axis, value in enumerate((x, y)):
+        np.minimum.at(low[:, axis], part, value)
+        np.maximum.at(high[:, axis], part, value)
+    return np.minimum(low, high), high
 
 
 def mark_contrast(view: View, mask: Mask, p: SegmentParams) -> tuple[F32, Mask]:
@@ -83,13 +103,15 @@ def _find_hairs(view: View, mask: Mask, p: SegmentParams) -> Mask:
     red = np.ascontiguousarray(view.rgb[..., 0])
     dip = cv2.morphologyEx(red, cv2.MORPH_BLACKHAT, np.ones((p.hair_px, p.hair_px), np.uint8))
     thin = cv2.bitwise_and(cv2.compare(dip, cv2.addWeighted(red, p.hair_depth, dip, p.hair_depth, 3.0), cv2.CMP_GT), mask)
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(thin, connectivity=8)
-    length = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
-    hair = (length >= 2.5 * p.hair_px) & (stats[:, cv2.CC_STAT_AREA] <= 0.6 * p.hair_px * length)
-    hair[0] = False
-    if not hair.any():
-        return np.zeros_like(mask)
-    return np.asarray(cv2.dilate(hair.astype(np.uint8)[parts], np.ones((3, 3), np.uint8)), np.uint8)
+    count, parts = cv2.connectedComponents(thin, connectivity=8)
+    x, y = set_pixels(thin)
+    part = parts[y, x]
+    low, high = boxes(x, y, part, count)
+    length = np.hypot(*(high - low + 1).T)
+    hair = (length >= 2.5 * p.hair_px) & (np.bincount(part, minlength=count) <= 0.6 * p.hair_px * length)
+    out = np.zeros_like(mask)
+    out[y, x] = hair[part]
+    return np.asarray(cv2.dilate(out, np.ones((3, 3), np.uint8)), np.uint8) if hair.any() else out
 
 
 def _comb_out(contrast: F32, hairs: Mask) -> F32:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from spotscan.segment.contrast import F32, Mask
+from spotscan.segment.contrast import F32, Mask, boxes, set_pixels
 from spotscan.segment.marks import half_levels
 from spotscan.segment.params import SegmentParams
 from spotscan.segment.peaks import Peaks
@@ -31,29 +31,32 @@ def label_marks(peaks: Peaks, smooth: F32, mask: Mask) -> Labels:
         labels[max(0, y - size) : y + size + 1, max(0, x - size) : x + size + 1] = i + 1
     domain[labels > 0] = 1
     _flood(labels, domain, smooth)
-    inside = np.flatnonzero(labels)
-    rank = labels.flat[inside]
-    labels.flat[inside[smooth.flat[inside] <= levels[rank - 1]]] = 0
+    x, y = set_pixels(domain)
+    rank = labels[y, x]
+    low = smooth[y, x] <= np.r_[np.inf, levels][rank]
+    labels[y[low], x[low]] = 0
     return labels
 
 
 def _flood(labels: Labels, domain: Mask, smooth: F32) -> None:
     """Grow the seeds in `labels` over the domain, in place: watershed where a part holds several, else all of it."""
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(domain, connectivity=4)
-    seeds = np.flatnonzero(labels)
-    pairs = np.unique(np.c_[parts.flat[seeds], labels.flat[seeds]], axis=0)
-    part, count = np.unique(pairs[:, 0], return_counts=True)
-    alone = np.zeros(len(stats), np.int32)
-    alone[part[count == 1]] = pairs[np.isin(pairs[:, 0], part[count == 1]), 1]
-    np.copyto(labels, alone[parts], where=alone[parts] > 0)
-    crowded = part[count > 1]
+    count, parts = cv2.connectedComponents(domain, connectivity=8)
+    x, y = set_pixels((labels > 0).astype(np.uint8))
+    pairs = np.unique(np.c_[parts[y, x], labels[y, x]], axis=0)
+    part, held = np.unique(pairs[:, 0], return_counts=True)
+    alone = np.zeros(count, np.int32)
+    alone[part[held == 1]] = pairs[np.isin(pairs[:, 0], part[held == 1]), 1]
+    x, y = set_pixels(domain)
+    whole = alone[parts[y, x]]
+    labels[y[whole > 0], x[whole > 0]] = whole[whole > 0]
+    low, high = boxes(x, y, parts[y, x], count)
+    crowded = part[held > 1]
     if not len(crowded):
         return
     from skimage.segmentation import watershed
 
     for i in crowded:
-        x, y, width, height = stats[i, :4]
-        window = np.s_[y : y + height, x : x + width]
+        window = np.s_[low[i, 1] : high[i, 1] + 1, low[i, 0] : high[i, 0] + 1]
         here = parts[window] == i
         grown = watershed(-smooth[window], np.where(here, labels[window], 0), mask=here)
         labels[window][here] = grown[here]
@@ -62,7 +65,7 @@ def _flood(labels: Labels, domain: Mask, smooth: F32) -> None:
 def keep_compact(labels: Labels, mask: Mask, peaks: Peaks, view: View, scale: Scale | None, p: SegmentParams) -> Spots:
     """Drop what is too long, too small or too much part of the skin's edge to be a mark; number the rest from 1."""
     n = len(peaks)
-    y, x = np.nonzero(labels)
+    x, y = set_pixels((labels > 0).astype(np.uint8))
     rank = labels[y, x]
     count = np.bincount(rank, minlength=n + 1)[1:].astype(float)
     safe = np.maximum(count, 1)
@@ -94,9 +97,11 @@ def keep_compact(labels: Labels, mask: Mask, peaks: Peaks, view: View, scale: Sc
 def _beside_reference(view: View, scale: Scale | None) -> Mask:
     """The reference and a margin around it: it may cover part of a mark, and throws no limb's shadow."""
     out = np.zeros(view.rgb.shape[:2], np.uint8)
-    for polygon in scale.keep_out_px if scale is not None else ():
+    if scale is None:
+        return out
+    margin = 2.0 * scale.px_per_mm / view.factor  # twice the margin that the skin leaves
+    for polygon in scale.keep_out_px:
         corners = view.from_photo(polygon).astype(np.float32)
-        margin = 0.15 * float(np.sqrt(cv2.contourArea(corners)))
         cv2.fillPoly(out, [np.rint(corners).astype(np.int32)], 1)
         cv2.polylines(out, [np.rint(corners).astype(np.int32)], True, 1, max(1, round(2 * margin)))
     return out

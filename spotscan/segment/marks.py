@@ -126,7 +126,7 @@ def _solidity(smooth: F32, taken: Mask, centre: FloatArray, radius: float) -> tu
     the share of that contrast that is crossed within about a tenth of the radius on either side of the outline, less
     what lies as high outside.
     """
-    (x, y), reach, step = centre, int(np.ceil(2.2 * radius)), max(1, int(radius / 16))
+    (x, y), reach, step = centre, int(np.ceil(2.2 * radius)), max(1, int(radius / 12))
     rows = np.arange(max(0, int(y) - reach), min(smooth.shape[0], int(y) + reach + 1), step)
     columns = np.arange(max(0, int(x) - reach), min(smooth.shape[1], int(x) + reach + 1), step)
     window = np.s_[rows[0] : rows[-1] + 1 : step, columns[0] : columns[-1] + 1 : step]
@@ -135,16 +135,16 @@ def _solidity(smooth: F32, taken: Mask, centre: FloatArray, radius: float) -> tu
     disc, ring = distance < 0.85, (distance > 1.5) & free
     if disc.sum() < 5 or ring.sum() < 5:
         return 0.0, 0.0
-    level = float(patch[disc].mean() + np.median(patch[ring])) / 2
+    level = (float(patch[disc].mean()) + _median(patch[ring])) / 2
     calm = blur(patch, 0.15 * radius / step)
     drawn = ((calm > level) & (distance < 1.9)).astype(np.uint8)
     region = _largest_filled(drawn)
-    width = np.ones((3, 3) if radius / step < 12 else (5, 5), np.uint8)
+    width = np.ones((3, 3) if radius / step < 10 else (5, 5), np.uint8)
     inner, outer = region - cv2.erode(region, width), cv2.dilate(region, width) - region
     beyond = (cv2.dilate(region, width, iterations=2) == 0) & free
     if not inner.any() or not outer.any() or beyond.sum() < 5:
         return 0.0, 0.0
-    high, low = float(patch[region > 0].mean()), float(np.median(patch[beyond]))
+    high, low = float(patch[region > 0].mean()), _median(patch[beyond])
     if high <= low:
         return 0.0, 0.0
     above = calm > (high + low) / 2
@@ -177,9 +177,9 @@ def _join(peaks: Peaks, smooth: F32, p: SegmentParams) -> Peaks:
     near = apart <= 1.3 * (radius[pairs[:, 0]] + radius[pairs[:, 1]])
     pairs, apart = pairs[near], apart[near]
     for i, j in pairs[np.argsort(apart, kind="stable")]:
-        if not (alive[i] and alive[j]) or not _same_mark(smooth, xy[i], xy[j], min(levels[i], levels[j]), p):
-            continue
         keep, drop = (i, j) if contrast[i] * radius[i] >= contrast[j] * radius[j] else (j, i)
+        if not (alive[i] and alive[j]) or not _same_mark(smooth, xy[i], xy[j], levels[keep], p):
+            continue
         share = radius[keep] ** 2 / (radius[keep] ** 2 + radius[drop] ** 2)
         radius[keep] = max(radius[i], radius[j], (np.hypot(*(xy[i] - xy[j])) + radius[i] + radius[j]) / 2)
         xy[keep] = share * xy[keep] + (1 - share) * xy[drop]
@@ -215,8 +215,14 @@ def half_levels(peaks: Peaks, smooth: F32) -> FloatArray:
     for i, (window, middle) in enumerate(_windows(peaks)):
         patch, free = smooth[window], taken[window] == 0
         ring = patch[free] if free.sum() >= 12 else np.sort(patch, axis=None)[: max(1, patch.size // 4)]
-        levels[i] = (np.median(smooth[middle]) + np.median(ring)) / 2
+        levels[i] = (smooth[middle].mean() + _median(ring)) / 2
     return levels
+
+
+def _median(values: NDArray[np.float32]) -> float:
+    """The upper median; `np.median` takes five times as long on a few hundred values."""
+    middle = values.size // 2
+    return float(np.partition(values, middle, axis=None)[middle])
 
 
 def _windows(peaks: Peaks) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
