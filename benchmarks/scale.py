@@ -11,14 +11,13 @@ marker's four corners.
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.data import folder
 from spotscan.geometry import matrix, project
 from spotscan.references import find_scale
 from spotscan.references.detect import find_markers
@@ -26,12 +25,11 @@ from spotscan.references.edges import measure_square
 from spotscan.references.plane import fit_plane
 from spotscan.types import Photo
 
-DATA = Path(os.environ.get("SPOTSCAN_DATA", Path(__file__).parents[2] / "shared" / "data")) / "eval" / "scale"
 Corners = dict[int, NDArray[np.float64]]
 
 
 def _photo(name: str) -> Photo:
-    return Photo(cv2.cvtColor(cv2.imread(str(DATA / name)), cv2.COLOR_BGR2RGB), "", name)
+    return Photo(cv2.cvtColor(cv2.imread(str(folder("eval", "scale") / name)), cv2.COLOR_BGR2RGB), "", name)
 
 
 def _layout(name: str, truth: dict) -> Corners:
@@ -89,10 +87,10 @@ def _centre(to_mm: NDArray, corners: NDArray) -> NDArray:
 
 def run() -> dict[str, float]:
     """Median and 95th percentile of the relative errors, in per cent, and how many AprilTags were read."""
-    truths = json.loads((DATA / "gt.json").read_text())
+    truths = json.loads((folder("eval", "scale") / "gt.json").read_text())
     errors: dict[str, list[float]] = defaultdict(list)
     read = {"ours": 0, "cv2": 0}
-    tilt_errors = []
+    tilt_errors, tilted = [], []  # tilted: whether AprilTags turned by up to 60 degrees were read
     for name, truth in truths.items():
         if not name.startswith(("aruco", "apriltag", "charuco")):
             continue
@@ -103,6 +101,8 @@ def run() -> dict[str, float]:
         if name.startswith("apriltag"):
             read["ours"] += len(ours)
             read["cv2"] += len(peer)
+            if abs(truth.get("tilt_deg", 90)) <= 60:
+                tilted.append(bool(ours))
             if "tilt_deg" in truth and ours:
                 scale = find_scale(photo, f"aruco:{side}")
                 tilt_errors.append(abs(scale.tilt_deg - truth["tilt_deg"]))
@@ -127,10 +127,12 @@ def run() -> dict[str, float]:
         result[f"{what}_p95_%"] = round(100 * float(np.percentile(errors[what], 95)), 3)
         result[f"{what}_n"] = len(errors[what])
     result |= {f"apriltags_read_{who}": count for who, count in read.items()}
+    result["apriltags_to_60_deg_read_share"] = float(np.mean(tilted))
     result["tilt_error_median_deg"] = round(float(np.median(tilt_errors)), 2)
     return result
 
 
 if __name__ == "__main__":
-    for key, value in run().items():
-        print(f"{key:30s} {value}")
+    from benchmarks.report import show
+
+    show(run())

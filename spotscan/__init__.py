@@ -8,7 +8,7 @@
 from typing import TYPE_CHECKING, Any
 
 from spotscan._version import __version__
-from spotscan.errors import AnswersError, InputError, PhotoError, ReferenceNotFound, SpotScanError, UsageError
+from spotscan.errors import AnswersError, InputError, PhotoError, ReferenceNotFoundError, SpotScanError, UsageError
 
 if TYPE_CHECKING:
     from spotscan.pipeline import scan as scan
@@ -18,7 +18,7 @@ __all__ = [
     "AnswersError",
     "InputError",
     "PhotoError",
-    "ReferenceNotFound",
+    "ReferenceNotFoundError",
     "Scan",
     "SpotScanError",
     "UsageError",

@@ -189,9 +189,7 @@ def _cover_text(text: Text, cover: NDArray[np.float32], px_per_mm: float) -> Non
     canvas = np.zeros((fine * (bottom - top), fine * cover.shape[1]), np.uint8)
     origin = round(text.x * scale - width / 2), round(text.y * scale) - fine * top
     cv2.putText(canvas, text.words, origin, font, size, 255, thickness)
-    cover[top:bottom] = (
-        cv2.resize(canvas, (cover.shape[1], bottom - top), interpolation=cv2.INTER_AREA) / 255.0
-    )
+    cover[top:bottom] = cv2.resize(canvas, (cover.shape[1], bottom - top), interpolation=cv2.INTER_AREA) / 255.0
 
 
 def card_image(px_per_mm: float) -> RGBArray:

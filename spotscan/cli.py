@@ -42,16 +42,31 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spotscan {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    scan = commands.add_parser("scan", help="measure the spots in a photo", description="Measure the spots in a photo.", epilog=DISCLAIMER)
+    scan = commands.add_parser(
+        "scan", help="measure the spots in a photo", description="Measure the spots in a photo.", epilog=DISCLAIMER
+    )
     scan.add_argument("photo", metavar="PHOTO", help="JPEG, PNG, TIFF, WebP or HEIC")
-    scan.add_argument("--reference", metavar="REF", default="auto",
-                      help="what gives the scale: auto (the printed SpotScan card), aruco:SIDE_MM, px-per-mm:VALUE or none; default auto")  # fmt: skip
+    scan.add_argument(
+        "--reference",
+        metavar="REF",
+        default="auto",
+        help="what gives the scale: auto (the printed SpotScan card), aruco:SIDE_MM, px-per-mm:VALUE or none;"
+        " default auto",
+    )
     scan.add_argument("--answers", metavar="FILE", help="answers for the triage (not part of this version: not used)")
-    scan.add_argument("--out", metavar="DIR", help="write <stem>.scan.json, <stem>.spots.csv and <stem>.overlay.png there")
-    scan.add_argument("--json", metavar="FILE", help="write the scan as JSON to FILE; - is standard output, and then nothing else is printed there")
+    scan.add_argument(
+        "--out", metavar="DIR", help="write <stem>.scan.json, <stem>.spots.csv and <stem>.overlay.png there"
+    )
+    scan.add_argument(
+        "--json",
+        metavar="FILE",
+        help="write the scan as JSON to FILE; - is standard output, with nothing else on it",
+    )
     scan.set_defaults(run=_scan)
 
-    card = commands.add_parser("card", help="make the printable reference card", description="Make the printable reference card.")
+    card = commands.add_parser(
+        "card", help="make the printable reference card", description="Make the printable reference card."
+    )
     card.add_argument("--out", metavar="FILE", required=True, help="the PDF to write")
     card.add_argument("--paper", choices=("a4", "letter"), default="a4", help="paper size; default a4")
     card.set_defaults(run=_card)
@@ -96,7 +111,9 @@ def _card(options: argparse.Namespace) -> int:
 
 
 def _cannot_write(error: OSError, target: str) -> UsageError:
-    return UsageError(f"cannot write ({error.strerror or 'unknown reason'})", ascii(target)[1:-1], "choose another place")
+    return UsageError(
+        f"cannot write ({error.strerror or 'unknown reason'})", ascii(target)[1:-1], "choose another place"
+    )
 
 
 def _summary(result: Scan) -> str:
@@ -105,9 +122,12 @@ def _summary(result: Scan) -> str:
 
     document = result.to_dict()
     findings, quality, scale = document["findings"], document["quality"], document["scale"]
-    lines = [f"{findings['count']} spot{'s' if findings['count'] != 1 else ''} found; photo quality: {findings['image_quality']}"]
+    plural = "" if findings["count"] == 1 else "s"
+    lines = [f"{findings['count']} spot{plural} found; photo quality: {findings['image_quality']}"]
     if findings["median_diameter_mm"] is not None:
-        lines.append(f"diameter: median {findings['median_diameter_mm']:.2f} mm, largest {findings['max_diameter_mm']:.2f} mm")
+        lines.append(
+            f"diameter: median {findings['median_diameter_mm']:.2f} mm, largest {findings['max_diameter_mm']:.2f} mm"
+        )
     if findings["density_per_cm2"] is not None:
         lines.append(f"density: {findings['density_per_cm2']:.2f} per cm2 of visible skin")
     if scale is not None:

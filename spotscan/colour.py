@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from spotscan.types import RGBArray
 
 _SRGB = np.arange(256) / 255.0
-SRGB_TO_LINEAR = np.where(_SRGB <= 0.04045, _SRGB / 12.92, ((_SRGB + 0.055) / 1.055) ** 2.4).astype(
-    np.float32
-)
+SRGB_TO_LINEAR = np.where(_SRGB <= 0.04045, _SRGB / 12.92, ((_SRGB + 0.055) / 1.055) ** 2.4).astype(np.float32)
 # Below this reflectance (about code 6 of 255) a phone's pixel is noise and flare, not absorbance.
 _FLOOR = 0.002
 SRGB_TO_ABSORBANCE = -np.log10(np.maximum(SRGB_TO_LINEAR, _FLOOR)).astype(np.float32)

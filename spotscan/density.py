@@ -119,9 +119,7 @@ def measure_density(
     return Density(
         skin_area_cm2=area / 100 if scale else None,
         spots_per_cm2=len(xy) / (area / 100) if scale else None,
-        clusters=tuple(
-            _describe(i, centre_px[member == i], scale) for i in range(1, member.max(initial=0) + 1)
-        ),
+        clusters=tuple(_describe(i, centre_px[member == i], scale) for i in range(1, member.max(initial=0) + 1)),
         membership=member,
         clark_evans=index,
         p_random=p_random,

@@ -6,7 +6,7 @@ The tree, and the exit code the command line gives each branch::
     ├── UsageError              2  the call itself is wrong (an unknown reference, a bad option)
     └── InputError              3  the input cannot be used
         ├── PhotoError             not a photo, truncated, too large
-        ├── ReferenceNotFound      the reference asked for is not in the photo
+        ├── ReferenceNotFoundError      the reference asked for is not in the photo
         └── AnswersError           the answers cannot be read
 
 Any other exception is a fault of ours (exit code 1).
@@ -51,7 +51,7 @@ class PhotoError(InputError):
     """The file is not a photo that can be read."""
 
 
-class ReferenceNotFound(InputError):
+class ReferenceNotFoundError(InputError):
     """A reference was asked for by name and is not in the photo."""
 
 

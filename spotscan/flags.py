@@ -103,9 +103,7 @@ _ALL = (
         "The light is strongly coloured; colour names are less sure.",
         "Use daylight; no coloured lamps or walls.",
     ),
-    Flag(
-        "tilted", "scale", "The reference is seen at a steep angle.", "Hold the phone parallel to the skin."
-    ),
+    Flag("tilted", "scale", "The reference is seen at a steep angle.", "Hold the phone parallel to the skin."),
     Flag(
         "bent",
         "scale",
@@ -125,9 +123,7 @@ _ALL = (
         "Take the photo again with the whole mark in it.",
     ),
     Flag("too_small", "spot", "Too few pixels across to be measured; counted only.", "Go nearer."),
-    Flag(
-        "saturated", "spot", "Shine on the mark: its outline may be wrong.", "Change the angle of the light."
-    ),
+    Flag("saturated", "spot", "Shine on the mark: its outline may be wrong.", "Change the angle of the light."),
     Flag("touching", "spot", "Touches another mark; the line between them is an estimate.", ""),
     Flag(
         "off_reference_plane",

@@ -48,9 +48,7 @@ def jacobian(homography: FloatArray, xy: FloatArray) -> FloatArray:
     """Derivative of the mapped point by the point: (N, 2, 2) at (N, 2), for one (3, 3) homography."""
     depth = xy @ homography[2, :2] + homography[2, 2]
     image = project(homography, xy)
-    return np.asarray(
-        (homography[None, :2, :2] - image[:, :, None] * homography[2, :2]) / depth[:, None, None]
-    )
+    return np.asarray((homography[None, :2, :2] - image[:, :, None] * homography[2, :2]) / depth[:, None, None])
 
 
 def parameter_jacobian(h: FloatArray, xy: FloatArray) -> FloatArray:

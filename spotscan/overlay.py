@@ -177,9 +177,7 @@ def _by_size(scan: Scan) -> list[Group]:
     members = size < low, (size >= low) & (size <= high), size > high, np.isnan(size)
     return [
         Group(name, colour, np.asarray(member))
-        for name, colour, member in zip(
-            (*names, "not measured"), (*_SIZE_COLOURS, GREY), members, strict=True
-        )
+        for name, colour, member in zip((*names, "not measured"), (*_SIZE_COLOURS, GREY), members, strict=True)
     ]
 
 
@@ -239,9 +237,7 @@ def _ring(
     cv2.fillPoly(fine, [np.rint(((contour - low + 0.5) * 2 - 0.5) * 16).astype(np.int32)], 255, shift=4)
     cover = cv2.resize(fine, size, interpolation=cv2.INTER_AREA)
     outside = cv2.distanceTransform(255 - fine, cv2.DIST_L2, cv2.DIST_MASK_5)
-    outside = (
-        cv2.resize(outside, size, interpolation=cv2.INTER_AREA) / 2
-    )  # px of the picture from the boundary
+    outside = cv2.resize(outside, size, interpolation=cv2.INTER_AREA) / 2  # px of the picture from the boundary
     near = outside < edges[-1] + 0.5
     at = near & (cover < 255)
     reach = np.clip(edges + 0.5 - outside[at][:, None], 0, 1)  # nested covers: to the end of each line

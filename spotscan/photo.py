@@ -82,15 +82,11 @@ _TURN: dict[int, Callable[[Any], Any]] = {  # EXIF orientation -> upright (CIPA 
 _EXIF_IFD, _ORIENTATION, _DATE_TIME, _DATE_ORIGINAL, _DATE_DIGITIZED = 0x8769, 274, 306, 36867, 36868
 _TIFF_SUBFILE, _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_DNG = 254, 258, 262, 50706
 _STRIP_PX = 2**18  # pixels converted at a time: 1 MB, which stays in the processor's cache
-_MAX_SCANS = (
-    100  # of a progressive JPEG, each a pass over all pixels; encoders write about 10, attackers thousands
-)
+_MAX_SCANS = 100  # of a progressive JPEG, each a pass over all pixels; encoders write about 10, attackers thousands
 _SILENT = threading.Lock()
 
 
-def read_photo(
-    source: str | os.PathLike[str] | bytes | RGBArray, params: PhotoLimits = PhotoLimits()
-) -> Photo:
+def read_photo(source: str | os.PathLike[str] | bytes | RGBArray, params: PhotoLimits = PhotoLimits()) -> Photo:
     """Read a photo, turn it upright and bring it to sRGB.
 
     JPEG, PNG, TIFF, WebP, HEIC/HEIF and the first picture of a BMP or GIF, told by content, not by name.
@@ -327,9 +323,7 @@ def _taken_at(exif: dict[int, Any]) -> str | None:
     return None
 
 
-@lru_cache(
-    maxsize=8
-)  # the photos of one phone all have the same profile, and this takes as long as a megapixel
+@lru_cache(maxsize=8)  # the photos of one phone all have the same profile, and this takes as long as a megapixel
 def _to_srgb(profile: bytes | None, base: str | None) -> Any:
     """Transform from a profile to sRGB; None where none is needed or the profile is garbled."""
     if not profile or base is None:

@@ -45,7 +45,7 @@ def scan(
         If `reference` is not one of the above.
     PhotoError
         If `photo` cannot be read.
-    ReferenceNotFound
+    ReferenceNotFoundError
         If a reference was asked for by name and is not in the photo.
     """
     if answers is not None:

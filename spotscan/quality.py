@@ -85,9 +85,7 @@ class QualityParams:
     dark_ita_deg: float = 10.0
 
 
-def judge_quality(
-    photo: Photo, skin: Skin, scale: Scale | None, params: QualityParams | None = None
-) -> Quality:
+def judge_quality(photo: Photo, skin: Skin, scale: Scale | None, params: QualityParams | None = None) -> Quality:
     """Judge blur, exposure, shine, resolution and the share of skin.
 
     Blur is the sigma of a Gaussian, measured at edges on skin and around the reference by how much further
@@ -156,9 +154,7 @@ def blur_sigma(
     return _sigma(photo, skin, scale, _structure(photo, skin), params or QualityParams())
 
 
-def _sigma(
-    photo: Photo, skin: Skin, scale: Scale | None, structure: _Float, params: QualityParams
-) -> float | None:
+def _sigma(photo: Photo, skin: Skin, scale: Scale | None, structure: _Float, params: QualityParams) -> float | None:
     found = None
     for level in (1, 2, 4, 8):
         tiles = _tiles(photo, skin, scale, structure, level, params)
@@ -223,9 +219,7 @@ def _structure(photo: Photo, skin: Skin) -> _Float:
     """How much the skin differs from its surroundings, at about the resolution of the skin mask."""
     stride = max(1, round(skin.factor))
     sample = photo.rgb[::stride, ::stride, 1].astype(np.float32)
-    return np.asarray(
-        cv2.absdiff(sample, cv2.blur(sample, (7, 7))) * _resize(skin.mask, sample.shape), np.float32
-    )
+    return np.asarray(cv2.absdiff(sample, cv2.blur(sample, (7, 7))) * _resize(skin.mask, sample.shape), np.float32)
 
 
 def _tiles(
@@ -236,14 +230,10 @@ def _tiles(
     rows, cols = max(1, photo.height_px // side), max(1, photo.width_px // side)
     score = cv2.resize(structure, (cols, rows), interpolation=cv2.INTER_AREA).ravel()
     best = [i for i in np.argsort(score)[::-1][: max(1, params.tiles // level)] if score[i] > 0]
-    places = [
-        ((i % cols + 0.5) * photo.width_px / cols, (i // cols + 0.5) * photo.height_px / rows) for i in best
-    ]
+    places = [((i % cols + 0.5) * photo.width_px / cols, (i // cols + 0.5) * photo.height_px / rows) for i in best]
     tiles = [_tile(photo, skin, x, y, side, level) for x, y in places]
     if scale is not None and level == 1:
-        corners = [
-            _tile(photo, skin, float(x), float(y), params.tile_px // 2, 1) for x, y in scale.outline_px[:4]
-        ]
+        corners = [_tile(photo, skin, float(x), float(y), params.tile_px // 2, 1) for x, y in scale.outline_px[:4]]
         tiles += [(green, np.ones_like(mask)) for green, mask in corners]
     return tiles
 
@@ -277,9 +267,7 @@ def _absorbance_per_code(code: float) -> float:
     return float(table[low] - table[high]) / (high - low)
 
 
-def _smallest_px(
-    sigma: float | None, noise_a: float, ita: float | None, params: QualityParams
-) -> float | None:
+def _smallest_px(sigma: float | None, noise_a: float, ita: float | None, params: QualityParams) -> float | None:
     if sigma is None:
         return None
     tone = ("light", "medium", "dark").index(colour.skin_tone(ita) or "dark")
@@ -328,11 +316,7 @@ def _raised_by_light(
     # Dark skin in good light is dark too; what tells under-exposure is noise, drowned shadows or a grey
     # "white".
     raised = set()
-    if (
-        green < params.dark_code
-        or noise_a > params.dark_noise
-        or (white is not None and white[1] < params.dark_white)
-    ):
+    if green < params.dark_code or noise_a > params.dark_noise or (white is not None and white[1] < params.dark_white):
         raised.add("too_dark")
     # The skin mask leaves shine out: closing it brings back shine inside skin.
     around = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8)) > 0
@@ -351,9 +335,7 @@ def _raised_by_light(
     return raised | ({"colour_cast"} if cast else set())
 
 
-def _raised_by_blur(
-    sigma: float | None, photo: Photo, scale: Scale | None, params: QualityParams
-) -> set[str]:
+def _raised_by_blur(sigma: float | None, photo: Photo, scale: Scale | None, params: QualityParams) -> set[str]:
     # Real skin always shows some structure; a photo without any edge is blurred or empty of light.
     if sigma is None:
         return {"blurred"}

@@ -55,13 +55,15 @@ def refine_edge(coarse: BoolArray, colours: Float, rgb: RGBArray, flare: float, 
     mask = cv2.resize(inside.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR) > 0.5
     if coarse.all() or not coarse.any():
         return np.asarray(mask)
-    skin, near_skin = _beside(colours, cv2.erode(inside, np.ones((3, 3), np.uint8)), params.reach)
-    back, near_back = _beside(colours, 1 - cv2.dilate(inside, np.ones((3, 3), np.uint8)), params.reach)
+    sure_skin = np.asarray(cv2.erode(inside, np.ones((3, 3), np.uint8)), np.uint8)
+    sure_back = np.asarray(1 - cv2.dilate(inside, np.ones((3, 3), np.uint8)), np.uint8)
+    skin, near_skin = _beside(colours, sure_skin, params.reach)
+    back, near_back = _beside(colours, sure_back, params.reach)
     band = cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8))
     known = (band > 0) & (near_skin > 0.02) & (near_back > 0.02)
     y, x = np.nonzero(cv2.resize(known.astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST))
     cell = (y * coarse.shape[0] // h, x * coarse.shape[1] // w)
-    here = chroma(cv2.blur(rgb, (3, 3))[y, x][:, None], flare)[:, 0] * WEIGHTS
+    here = chroma(np.asarray(cv2.blur(rgb, (3, 3)), np.uint8)[y, x][:, None], flare)[:, 0] * WEIGHTS
     skin, back = skin[cell], back[cell]
     axis = skin - back
     contrast = (axis * axis).sum(axis=1)

@@ -162,7 +162,8 @@ def _describe(labels: NDArray[np.int32], n: int, colours: Float) -> _Regions:
         if not (m[0].any() or m[-1].any() or m[:, 0].any() or m[:, -1].any()):
             around = labels[_rim(m)]
             is_mark[i] = np.bincount(around, minlength=n + 1)[1:].max() > 0.8 * len(around)
-    return _Regions(labels, members, *middle.T, spread=high - low, is_mark=is_mark)
+    u, v, a = middle.T
+    return _Regions(labels, members, u, v, a, spread=high - low, is_mark=is_mark)
 
 
 def _rim(mask: BoolArray) -> BoolArray:

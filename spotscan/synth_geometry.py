@@ -14,9 +14,7 @@ F32 = NDArray[np.float32]
 Window = tuple[slice, slice]
 
 
-def camera(
-    size: tuple[int, int], px_per_mm: float, focal_px: float, tilt_deg: float, azimuth_deg: float
-) -> FloatArray:
+def camera(size: tuple[int, int], px_per_mm: float, focal_px: float, tilt_deg: float, azimuth_deg: float) -> FloatArray:
     """Homography from mm in the skin plane to pixels, of a pinhole camera that looks at (0, 0) mm.
 
     Parameters

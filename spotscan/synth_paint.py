@@ -29,9 +29,7 @@ def paint_spots(light: F32, spots: list[Spot], mm_to_px: FloatArray, rng: np.ran
         else:
             share = _soft(spot, mm_to_px, px_per_mm, where)
         cloud = spot.unevenness * _cloud(share.shape, rng)
-        drop = 1 - np.exp(
-            -np.float32(math.log(10)) * spot.absorbance.astype(np.float32) * (1 + cloud[..., None])
-        )
+        drop = 1 - np.exp(-np.float32(math.log(10)) * spot.absorbance.astype(np.float32) * (1 + cloud[..., None]))
         passed[where] = np.minimum(passed[where], 1 - share[..., None] * drop)
     light *= passed
 
@@ -59,9 +57,7 @@ def _cloud(shape: tuple[int, int], rng: np.random.Generator) -> F32:
     return np.asarray(cv2.resize(knots, shape[::-1], interpolation=cv2.INTER_CUBIC), dtype=np.float32)
 
 
-def paint_hairs(
-    light: F32, params: SceneParams, skin: Skin, mm_to_px: FloatArray, rng: np.random.Generator
-) -> None:
+def paint_hairs(light: F32, params: SceneParams, skin: Skin, mm_to_px: FloatArray, rng: np.random.Generator) -> None:
     """Lay hairs over the skin, in place: gently curved, most of them combed one way."""
     if not params.n_hairs:
         return
@@ -98,9 +94,7 @@ def _hairs(shape: tuple[int, int], paths: list[FloatArray], width: FloatArray) -
     return np.asarray(mask / np.float32(255), dtype=np.float32)
 
 
-def paint_reference(
-    light: F32, params: SceneParams, reference: PlacedReference, mm_to_px: FloatArray
-) -> BoolArray:
+def paint_reference(light: F32, params: SceneParams, reference: PlacedReference, mm_to_px: FloatArray) -> BoolArray:
     """Lay the reference over the skin, in place; returns the pixels it covers at least half of."""
     shape = light.shape[:2]
     outline = geo.project(mm_to_px, reference.area_mm)
@@ -111,9 +105,7 @@ def paint_reference(
     else:
         cells = geo.marker_cells(params.dictionary, params.marker_id)
         cell = params.side_mm / len(cells)
-        corners = [
-            geo.square(0, cell) + cell * np.array([x, y]) for y, x in zip(*np.nonzero(cells), strict=True)
-        ]
+        corners = [geo.square(0, cell) + cell * np.array([x, y]) for y, x in zip(*np.nonzero(cells), strict=True)]
         ink = geo.coverage([geo.project(mm_to_px @ reference.from_own, c) for c in corners], where)[..., None]
         colour = np.float32(0.78) * (1 - ink) + np.float32(0.035) * ink
     light[where] = light[where] * (1 - paper) + colour * paper
@@ -162,9 +154,7 @@ def _backdrop(kind: Background, shape: tuple[int, int], rng: np.random.Generator
     wood = np.array([[0.45, 0.30, 0.17], [0.22, 0.13, 0.07], [0.70, 0.68, 0.64], [0.08, 0.08, 0.09]])
     base = (colour if kind == "cloth" else wood)[rng.integers(4)] * rng.uniform(0.8, 1.15)
     y, x = np.arange(h, dtype=np.float32)[:, None], np.arange(w, dtype=np.float32)[None, :]
-    coarse = rng.standard_normal(
-        (h // 60 + 2, (w // 60 if kind == "cloth" else w // 500) + 2), dtype=np.float32
-    )
+    coarse = rng.standard_normal((h // 60 + 2, (w // 60 if kind == "cloth" else w // 500) + 2), dtype=np.float32)
     folds = cv2.resize(coarse, (w, h), interpolation=cv2.INTER_CUBIC)
     pitch = rng.uniform(5, 9)
     weave = np.sin(2 * np.pi * x / pitch) * np.sin(2 * np.pi * y / pitch) if kind == "cloth" else 0.0

@@ -86,9 +86,7 @@ class Limb:
         return np.clip((1 - np.abs(self.across)) * self.half_px + 0.5, 0, 1)
 
 
-def place_reference(
-    params: SceneParams, mm_to_px: FloatArray, rng: np.random.Generator
-) -> PlacedReference | None:
+def place_reference(params: SceneParams, mm_to_px: FloatArray, rng: np.random.Generator) -> PlacedReference | None:
     """Lay the marker or card on the skin, if one is asked for."""
     if params.reference is None:
         return None
@@ -113,9 +111,7 @@ def place_reference(
     return PlacedReference(geo.project(from_own, own), geo.project(from_own, area), from_own)
 
 
-def _free_corner(
-    params: SceneParams, mm_to_px: FloatArray, local: FloatArray, rng: np.random.Generator
-) -> FloatArray:
+def _free_corner(params: SceneParams, mm_to_px: FloatArray, local: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Centre (mm) of a reference with this outline about it: as asked, or in a corner of the picture."""
     px_to_mm = geo.inverse(mm_to_px)
     size = np.array([params.width_px, params.height_px])
@@ -164,9 +160,7 @@ def place_spots(
     return spots
 
 
-def _apart(
-    poles: FloatArray, radius: float, spots: list[Spot], partner: int | None, gap_mm: float
-) -> BoolArray:
+def _apart(poles: FloatArray, radius: float, spots: list[Spot], partner: int | None, gap_mm: float) -> BoolArray:
     """At which poles (m, 2) a spot of this radius keeps the gap to all but its partner: (m,) bool."""
     others = [spot for k, spot in enumerate(spots) if k != partner]
     if not others:
@@ -196,9 +190,7 @@ def _outline(params: SceneParams, diameter: float, rng: np.random.Generator) -> 
     radii = 1 / np.hypot(np.cos(angles - turn) / stretch, np.sin(angles - turn) * stretch)
     orders = np.arange(2, 7)
     size = params.irregularity * rng.standard_normal(5) * 4 / orders**2
-    radii *= np.exp(
-        (size[:, None] * np.cos(orders[:, None] * angles + rng.uniform(0, 6.3, 5)[:, None])).sum(0)
-    )
+    radii *= np.exp((size[:, None] * np.cos(orders[:, None] * angles + rng.uniform(0, 6.3, 5)[:, None])).sum(0))
     area = 0.5 * math.sin(angles[1]) * (radii * np.roll(radii, -1)).sum()
     return angles, radii * diameter / 2 * math.sqrt(math.pi / area)
 
@@ -218,9 +210,7 @@ def _added_absorbance(params: SceneParams, kind: str, skin: Skin, rng: np.random
     return absorbance_below(skin.depth[1], contrast) * np.array(direction)
 
 
-def _room(
-    params: SceneParams, mm_to_px: FloatArray, reference: PlacedReference | None, limb: Limb | None
-) -> BoolArray:
+def _room(params: SceneParams, mm_to_px: FloatArray, reference: PlacedReference | None, limb: Limb | None) -> BoolArray:
     """Where spots may lie: on the skin, off the reference, and off every border by the gap. (H, W) bool."""
     free = np.zeros((params.height_px, params.width_px), np.uint8)
     free[1:-1, 1:-1] = 1

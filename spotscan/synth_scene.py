@@ -19,9 +19,7 @@ class SceneParams:
     width_px: int = 1400
     height_px: int = 1060
     px_per_mm: float = 30.0  # at the centre of the picture: square root of the area ratio
-    focal_px: float | None = (
-        None  # None: the longer side of the picture, a phone's main camera slightly cropped
-    )
+    focal_px: float | None = None  # None: the longer side of the picture, a phone's main camera slightly cropped
     tilt_deg: float = 0.0  # between the skin's normal and the line of sight
     azimuth_deg: float = 0.0  # where the skin tilts to: 0 tilts its right side away, 90 its lower side
 
@@ -43,24 +41,18 @@ class SceneParams:
         0.0,
         0.0,
     )  # softness of the edge (1 sigma), symmetric about the outline; at most 1/6 of the radius
-    contrast: Span | None = (
-        None  # green absorbance above the skin's, log-uniform; None: the kind's own range,
-    )
+    contrast: Span | None = None  # green absorbance above the skin's, log-uniform; None: the kind's own range,
     # less on dark skin, but never so little that nobody could see it
     unevenness: float = 0.0  # clouds of absorbance inside a spot, 1 sigma, relative
     min_gap_mm: float = 0.6  # between spots, and to whatever else
     touching: float = 0.0  # share of the spots that are drawn touching another one
 
-    background: Literal["skin", "cloth", "table"] = (
-        "skin"  # what lies beside the limb; "skin": skin fills the picture
-    )
+    background: Literal["skin", "cloth", "table"] = "skin"  # what lies beside the limb; "skin": skin fills the picture
     reference: Reference | None = None
     side_mm: float = 10.0  # of the ArUco marker's black square
     dictionary: str = "DICT_4X4_50"
     marker_id: int = 7
-    reference_at: tuple[float, float] | None = (
-        None  # its centre, as shares of width and height; None: a corner
-    )
+    reference_at: tuple[float, float] | None = None  # its centre, as shares of width and height; None: a corner
     reference_turn_deg: float = 4.0
 
     shading: float = 0.25  # how much darker the darkest side is, relative

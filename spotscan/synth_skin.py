@@ -26,9 +26,7 @@ from spotscan.types import FloatArray
 MELANIN = np.array([0.45, 0.66, 1.0])
 BLOOD = np.array([0.08, 1.0, 0.78])
 BARE = np.array([0.20, 0.24, 0.28])  # dermis without blood and pigment
-SURFACE = (
-    0.02  # light from the surface that never entered the skin, after a polite choice of angle (Fresnel: 0.04)
-)
+SURFACE = 0.02  # light from the surface that never entered the skin, after a polite choice of angle (Fresnel: 0.04)
 
 # Chardon's groups in pairs, off the borders by what shading moves the picture's own ITA.
 ITA_DEG = {"light": (45.0, 63.0), "medium": (14.0, 37.0), "dark": (-52.0, 4.0)}
@@ -82,23 +80,17 @@ def melanin_for(ita: float, blood: float) -> float:
 def skin_depth(melanin: F32, blood: F32) -> F32:
     """Light that comes back out of skin with these (H, W) maps of melanin and blood: (H, W, 3) linear."""
     maps = np.dstack([melanin, blood])
-    exponent = cv2.transform(
-        maps, (-math.log(10) * np.column_stack([MELANIN, BLOOD, BARE])).astype(np.float32)
-    )
+    exponent = cv2.transform(maps, (-math.log(10) * np.column_stack([MELANIN, BLOOD, BARE])).astype(np.float32))
     return np.asarray(cv2.exp(exponent))
 
 
-def paint_skin(
-    params: SceneParams, skin: Skin, mm_to_px: FloatArray, rng: np.random.Generator
-) -> tuple[F32, F32]:
+def paint_skin(params: SceneParams, skin: Skin, mm_to_px: FloatArray, rng: np.random.Generator) -> tuple[F32, F32]:
     """Light out of the skin's depth (H, W, 3), and the light and dark of its relief (H, W) about 1."""
     shape = (params.height_px, params.width_px)
     slow = mottle_tile(rng).seen(mm_to_px, shape)
     relief, furrow, plexus = cv2.split(relief_tile(rng, params.line_mm).seen(mm_to_px, shape))
     blood_map = skin.blood + params.mottling * (slow[..., 0] + 0.6 * plexus) + 0.25 * params.relief * furrow
-    melanin_map = (
-        skin.melanin + 0.5 * params.mottling * slow[..., 1] + 0.8 * params.relief * skin.melanin * furrow
-    )
+    melanin_map = skin.melanin + 0.5 * params.mottling * slow[..., 1] + 0.8 * params.relief * skin.melanin * furrow
     if params.freckles:
         melanin_map += params.freckles * np.clip(slow[..., 1] - 1.2, 0, 1)
     if params.n_pores:
@@ -172,9 +164,7 @@ def _frequency(n: int, px_per_mm: float) -> FloatArray:
 def _furrows(rng: np.random.Generator, n: int, spacing: float, width: float) -> F32:
     """Borders of the cells about jittered points `spacing` apart (px), periodic: 1 on a border, 0 inside."""
     count = round(n / spacing)
-    grid = np.stack(np.meshgrid(np.arange(count), np.arange(count)), -1) + rng.uniform(
-        0.05, 0.95, (count, count, 2)
-    )
+    grid = np.stack(np.meshgrid(np.arange(count), np.arange(count)), -1) + rng.uniform(0.05, 0.95, (count, count, 2))
     x, y = np.minimum(grid.reshape(-1, 2) * n / count, n - 1).astype(int).T
     empty = np.ones((n, n), np.uint8)
     empty[y, x] = 0

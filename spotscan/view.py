@@ -33,7 +33,7 @@ def view_for_skin(photo: Photo) -> View:
 
 
 def view_for_spots(photo: Photo, scale: Scale | None) -> View:
-    """The photo at the coarsest resolution that still shows a mark of 0.5 mm; without a scale, as fine as time allows."""
+    """The photo at the coarsest resolution that shows a mark of 0.5 mm; without a scale, as fine as time allows."""
     factor = _factor_for_megapixels(photo, SPOTS_MEGAPIXELS)
     if scale is not None:
         factor = max(factor, math.floor(scale.px_per_mm / SPOTS_PX_PER_MM))

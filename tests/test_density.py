@@ -52,9 +52,7 @@ def test_twice_the_scale_is_a_quarter_of_the_area_and_changes_nothing_else() -> 
 
 
 def test_area_under_tilt_is_that_of_the_quadrilateral_on_the_body() -> None:
-    tilt = Scale(
-        "auto", np.array([[0.05, 0.003, 2], [-0.002, 0.06, 1], [6e-5, -2e-4, 1.0]]), np.array([600.0, 400.0])
-    )
+    tilt = Scale("auto", np.array([[0.05, 0.003, 2], [-0.002, 0.06, 1], [6e-5, -2e-4, 1.0]]), np.array([600.0, 400.0]))
     mask = np.zeros((200, 300), bool)
     mask[37:151, 13:288] = True  # edges that fall inside grid cells
     corners = np.array([[13, 37], [288, 37], [288, 151], [13, 151]]) * FACTOR - 0.5
@@ -66,9 +64,7 @@ def test_area_under_tilt_is_that_of_the_quadrilateral_on_the_body() -> None:
 
 def test_skin_beyond_the_horizon_of_the_plane_has_no_area_in_it() -> None:
     steep = Scale("auto", np.array([[0.05, 0, 0], [0, 0.05, 0], [0, -2e-3, 1.0]]), np.array([600.0, 100.0]))
-    xy = np.array(
-        [[300.0, 50], [500, 100], [800, 60], [600, 780]]
-    )  # the last lies beyond y = 500, the horizon
+    xy = np.array([[300.0, 50], [500, 100], [800, 60], [600, 780]])  # the last lies beyond y = 500, the horizon
     density = measure_density(xy, full_skin(), steep)
     assert 0 < density.skin_area_cm2 < 100
     assert density.spots_per_cm2 == pytest.approx(3 / density.skin_area_cm2)
@@ -143,9 +139,7 @@ def test_planted_cluster_is_found_and_only_its_surroundings_with_it(scale: Scale
 
 def test_grouped_marks_are_below_one_and_spaced_marks_above() -> None:
     rng = np.random.default_rng(7)
-    grouped = measure_density(
-        np.vstack([disc(rng, 12, c, 40) for c in ((300, 200), (900, 600))]), full_skin(), None
-    )
+    grouped = measure_density(np.vstack([disc(rng, 12, c, 40) for c in ((300, 200), (900, 600))]), full_skin(), None)
     assert grouped.clark_evans < 0.5
     assert grouped.p_random == pytest.approx(1 / 200)
     assert [c.n for c in grouped.clusters] == [12, 12]

@@ -22,9 +22,7 @@ W, H, PX_PER_MM = 300, 200, 20.0
 NAN = np.nan
 
 
-def scan_of(
-    diameter_mm: tuple[float, ...] = (2.0, 3.0), scaled: bool = True, file: str | None = "arm.jpg"
-) -> Scan:
+def scan_of(diameter_mm: tuple[float, ...] = (2.0, 3.0), scaled: bool = True, file: str | None = "arm.jpg") -> Scan:
     n, mm = len(diameter_mm), np.array(diameter_mm, float)
     turn = np.arange(24) * (2 * np.pi / 24)
     centre = np.column_stack([60.0 + 80 * np.arange(n), np.full(n, 70.0)]).reshape(-1, 2)
@@ -116,9 +114,7 @@ def test_values() -> None:
 
 
 def test_the_homography_in_the_json_maps_to_a_micrometre() -> None:
-    h = np.array(
-        [[0.0312345678, 1.2e-3, -7.7], [-9.87654e-4, 0.0298765, 3.3], [1.23456789e-6, -7.654321e-6, 1]]
-    )
+    h = np.array([[0.0312345678, 1.2e-3, -7.7], [-9.87654e-4, 0.0298765, 3.3], [1.23456789e-6, -7.654321e-6, 1]])
     scan = replace(scan_of(), scale=Scale("auto", h, np.array([100.0, 100])))
     back = Scale("auto", np.array(scan_to_dict(scan)["scale"]["px_to_mm"]), np.array([100.0, 100]))
     corners = np.array([[0.0, 0], [8000, 0], [8000, 6000]])
@@ -171,9 +167,7 @@ def test_equal_scans_are_equal_files(tmp_path: Path) -> None:
 def test_json_file_is_the_document(tmp_path: Path) -> None:
     scan = scan_of(file="Ärm é.jpg")
     write_json(scan, tmp_path / "x.json")
-    assert (
-        json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == scan_to_dict(scan) == scan.to_dict()
-    )
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == scan_to_dict(scan) == scan.to_dict()
 
 
 def test_a_file_name_that_is_no_utf8_does_not_break_the_json(tmp_path: Path) -> None:
@@ -219,9 +213,7 @@ def test_png_holds_pixels_and_nothing_else(tmp_path: Path) -> None:
     assert kinds == {b"IHDR", b"IDAT", b"IEND"}
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_json(scan_of(), tmp_path / "x.json")
     before = (tmp_path / "x.json").read_bytes()
 

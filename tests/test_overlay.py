@@ -42,9 +42,7 @@ def scan_of(
     unusable = any(FLAGS[name].unusable for name in flags)
     return Scan(
         Photo(rgb, "0" * 64, "x.jpg"),
-        Scale("px-per-mm:20", np.diag([1 / PX_PER_MM, 1 / PX_PER_MM, 1]), np.array([w / 2, h / 2]))
-        if scaled
-        else None,
+        Scale("px-per-mm:20", np.diag([1 / PX_PER_MM, 1 / PX_PER_MM, 1]), np.array([w / 2, h / 2])) if scaled else None,
         Quality(not unusable, flags, 0.8, 1.0, 5.0, None),
         Skin(np.ones((h, w), bool), 1.0, 1.0, 30.0),
         Measurements(
@@ -54,10 +52,7 @@ def scan_of(
         ),
         Density(
             *(None, None),
-            tuple(
-                Cluster(i, int(np.sum(member == i)), None, centre)
-                for i in range(1, member.max(initial=0) + 1)
-            ),
+            tuple(Cluster(i, int(np.sum(member == i)), None, centre) for i in range(1, member.max(initial=0) + 1)),
             *(member, None, None),
         ),
     )
@@ -234,9 +229,7 @@ def test_size_of_the_picture(w: int, h: int, zoom: float) -> None:
 @pytest.mark.parametrize("n", [0, 3])
 def test_odd_photos_are_drawn(w: int, h: int, n: int) -> None:
     rng = np.random.default_rng(2)
-    scan = scan_of(
-        np.zeros((h, w, 3), np.uint8), rng.random((n, 2)) * [w, h], 3.0, flags=("no_skin", "blurred")
-    )
+    scan = scan_of(np.zeros((h, w, 3), np.uint8), rng.random((n, 2)) * [w, h], 3.0, flags=("no_skin", "blurred"))
     assert draw_overlay(scan).ndim == 3
 
 

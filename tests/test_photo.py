@@ -246,9 +246,7 @@ def icc(space: bytes, tags: dict[bytes, bytes], device: bytes = b"mntr", pcs: by
     for name, value in tags.items():
         table += name + struct.pack(">II", at + len(body), len(value))
         body += value + b"\0" * (-len(value) % 4)
-    head = struct.pack(
-        ">I4sI4s4s4s12s4s", at + len(body), b"lcms", 0x04000000, device, space, pcs, bytes(12), b"acsp"
-    )
+    head = struct.pack(">I4sI4s4s4s12s4s", at + len(body), b"lcms", 0x04000000, device, space, pcs, bytes(12), b"acsp")
     return head.ljust(64, b"\0") + struct.pack(">I", 1) + xyz(white)[8:] + bytes(48) + table + body
 
 
@@ -357,14 +355,7 @@ def cmyk_profile() -> bytes:
         c, others = corner >> 3, corner & 7
         lightness, a = (0, 128) if others else (128, 188) if c else (255, 128)
         table += bytes([lightness, a, 128])
-    lut = (
-        b"mft1"
-        + bytes(4)
-        + bytes([4, 3, 2, 0])
-        + xyz((1, 0, 0))[8:]
-        + xyz((0, 1, 0))[8:]
-        + xyz((0, 0, 1))[8:]
-    )
+    lut = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + xyz((1, 0, 0))[8:] + xyz((0, 1, 0))[8:] + xyz((0, 0, 1))[8:]
     return icc(b"CMYK", {b"A2B0": lut + curve * 4 + table + curve * 3}, b"prtr", b"Lab ")
 
 
@@ -691,9 +682,7 @@ def test_hostile_bytes_are_read_or_refused(name: str) -> None:
     for _ in range(60):
         damaged = bytearray(data)
         for _ in range(draw.randint(1, 8)):
-            damaged[draw.randrange(min(len(data), 300 if draw.random() < 0.6 else len(data)))] = (
-                draw.randrange(256)
-            )
+            damaged[draw.randrange(min(len(data), 300 if draw.random() < 0.6 else len(data)))] = draw.randrange(256)
         read_or_refuse(bytes(damaged))
 
 

@@ -50,9 +50,7 @@ def skin(fraction: float = 1.0, ita: float | None = 50.0, factor: float = 2.0) -
 
 
 def scale(px_per_mm: float, flags: tuple[str, ...] = ()) -> Scale:
-    return Scale(
-        "px-per-mm", np.diag([1 / px_per_mm, 1 / px_per_mm, 1.0]), np.array([W / 2, H / 2]), flags=flags
-    )
+    return Scale("px-per-mm", np.diag([1 / px_per_mm, 1 / px_per_mm, 1.0]), np.array([W / 2, H / 2]), flags=flags)
 
 
 def judge(photo: Photo, at: Scale | None = None, on: Skin | None = None) -> Quality:
@@ -64,9 +62,7 @@ SIGMAS = (0.7, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 @pytest.mark.parametrize("base", [LIGHT, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize(("noise", "jpeg"), [(0.0, None), (1.5, None), (1.5, 85), (3.0, 70)])
-def test_blur_is_measured_through_noise_and_jpeg(
-    base: tuple[float, ...], noise: float, jpeg: int | None
-) -> None:
+def test_blur_is_measured_through_noise_and_jpeg(base: tuple[float, ...], noise: float, jpeg: int | None) -> None:
     found = [blur_sigma(draw(s, base, noise=noise, jpeg=jpeg), skin()) for s in SIGMAS]
     assert None not in found
     ratio = np.array(found) / SIGMAS
@@ -77,9 +73,7 @@ def test_blur_is_measured_through_noise_and_jpeg(
 
 
 def test_blur_does_not_depend_on_contrast_or_light() -> None:
-    values = [
-        blur_sigma(draw(1.5, contrast=c, gain=g), skin()) for c, g in ((0.5, 1.0), (0.8, 1.0), (0.65, 0.5))
-    ]
+    values = [blur_sigma(draw(1.5, contrast=c, gain=g), skin()) for c, g in ((0.5, 1.0), (0.8, 1.0), (0.65, 0.5))]
     assert np.ptp(values) < 0.25
 
 
@@ -154,9 +148,7 @@ def test_dark_skin_in_good_light_is_not_called_too_dark(reflectance: tuple[float
 
 def test_grey_white_of_the_reference_tells_underexposure_and_a_coloured_one_the_lamp() -> None:
     outline = np.array([[100, 100], [260, 100], [260, 260], [100, 260]], float)
-    at = Scale(
-        "auto", np.diag([0.05, 0.05, 1.0]), outline.mean(axis=0), outline_px=outline, keep_out_px=(outline,)
-    )
+    at = Scale("auto", np.diag([0.05, 0.05, 1.0]), outline.mean(axis=0), outline_px=outline, keep_out_px=(outline,))
 
     def with_paper(code: tuple[int, int, int], gain: float) -> set[str]:
         photo = draw(gain=gain)
@@ -208,9 +200,7 @@ def test_tiny_photos_are_taken(shape: tuple[int, int]) -> None:
     assert quality.blur_px is None
 
 
-@pytest.mark.skipif(
-    not (DATA / "eval" / "dermnet_nz").is_dir(), reason="photos of eval/dermnet_nz are not here"
-)
+@pytest.mark.skipif(not (DATA / "eval" / "dermnet_nz").is_dir(), reason="photos of eval/dermnet_nz are not here")
 def test_published_clinical_photos_are_usable() -> None:
     usable = []
     for path in sorted((DATA / "eval" / "dermnet_nz").glob("*.jpg"))[::2]:

@@ -10,7 +10,7 @@ import pytest
 
 from spotscan.card_layout import CARD_SIZE_MM, MARKERS, card_image
 from spotscan.colour import SRGB_TO_LINEAR
-from spotscan.errors import ReferenceNotFound, UsageError
+from spotscan.errors import ReferenceNotFoundError, UsageError
 from spotscan.flags import FLAGS
 from spotscan.references import find_scale, parse_reference
 from spotscan.references.detect import FAMILIES, find_markers
@@ -159,9 +159,7 @@ def test_every_family_is_read_and_measured(family):
         scale = find_scale(photo, f"aruco:{SIDE:g}")
         assert scale.px_per_mm == pytest.approx(true_px_per_mm(homography, scale.centre_px), rel=3e-3)
         # The marker's own corners, in its own order, are a square of its side.
-        corners = cv2.perspectiveTransform(
-            SIDE / 2 * np.array([[(-1, -1), (1, -1), (1, 1), (-1, 1.0)]]), homography
-        )
+        corners = cv2.perspectiveTransform(SIDE / 2 * np.array([[(-1, -1), (1, -1), (1, 1), (-1, 1.0)]]), homography)
         np.testing.assert_allclose(scale.outline_px, corners[0], atol=0.5)
         np.testing.assert_allclose(scale.to_mm(scale.outline_px)[2], (SIDE / 2, SIDE / 2), atol=1e-6)
 
@@ -296,7 +294,7 @@ def test_nothing_is_found_where_there_is_no_marker(scene):
         grey = scene(np.random.default_rng(seed))
         photo = Photo(np.repeat(grey[..., None], 3, axis=2), "")
         assert find_scale(photo, "auto") is None
-        with pytest.raises(ReferenceNotFound, match="photograph the whole marker"):
+        with pytest.raises(ReferenceNotFoundError, match="photograph the whole marker"):
             find_scale(photo, "aruco:20")
 
 
@@ -331,9 +329,7 @@ def test_any_of_the_cards_markers_will_do(keep):
 def test_more_markers_give_a_smaller_error():
     shape = (600, 850)
     homography = pose(7.0, tilt=18, about=30, spin=25, at=(430, 300), shape=shape)
-    errors = [
-        random_err(find_scale(card_photo(homography, shape, tuple(MARKERS)[:n]), "auto")) for n in (1, 2, 4)
-    ]
+    errors = [random_err(find_scale(card_photo(homography, shape, tuple(MARKERS)[:n]), "auto")) for n in (1, 2, 4)]
     assert errors[0] > errors[1] > errors[2]
 
 
@@ -416,7 +412,7 @@ def test_a_reference_keeps_its_words():
 
 
 def test_not_found_names_the_photo_and_the_reference():
-    with pytest.raises(ReferenceNotFound, match=r"aruco:20 in arm\.jpg"):
+    with pytest.raises(ReferenceNotFoundError, match=r"aruco:20 in arm\.jpg"):
         find_scale(BLANK, "aruco:20")
 
 
@@ -427,9 +423,7 @@ def test_flags_are_of_the_registry():
 # --- real photos
 
 
-@pytest.mark.skipif(
-    not (DATA / "eval" / "scale" / "gt.json").exists(), reason="no eval data here (SPOTSCAN_DATA)"
-)
+@pytest.mark.skipif(not (DATA / "eval" / "scale" / "gt.json").exists(), reason="no eval data here (SPOTSCAN_DATA)")
 def test_real_tags_are_read_up_to_sixty_degrees():
     truths = json.loads((DATA / "eval" / "scale" / "gt.json").read_text())
     tilts = {name: t["tilt_deg"] for name, t in truths.items() if t.get("tilt_deg", 99) <= 60}

@@ -129,9 +129,7 @@ class TestTruth:
         assert ratio == pytest.approx(expected, rel=0.01)
 
     def test_half_contrast_lies_on_the_outline_of_a_soft_spot(self):
-        scene = draw_scene(
-            replace(BARE, px_per_mm=60, n_spots=1, diameter_mm=(2.5, 2.5), edge_mm=(0.1, 0.1)), 2
-        )
+        scene = draw_scene(replace(BARE, px_per_mm=60, n_spots=1, diameter_mm=(2.5, 2.5), edge_mm=(0.1, 0.1)), 2)
         light = colour.linear(scene.rgb)[..., 1]
         level = np.median(light) * (1 + 10 ** -scene.contrast[0]) / 2
         x, y = scene.outlines_px[0].astype(np.float32).T

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spotscan.errors import ReferenceNotFound, UsageError
+from spotscan.errors import ReferenceNotFoundError, UsageError
 from spotscan.types import Photo, Scale
 
 
@@ -174,7 +174,7 @@ def find_scale(photo: Photo, reference: str = "auto") -> Scale | None:
     ------
     UsageError
         The reference is not one of the contract, or its value is impossible.
-    ReferenceNotFound
+    ReferenceNotFoundError
         It was asked for by name and is not in the photo.
     """
     wanted = parse_reference(reference)
@@ -182,5 +182,5 @@ def find_scale(photo: Photo, reference: str = "auto") -> Scale | None:
     scale = kind.find(photo, wanted)
     if scale is None and kind.required:
         where = f"reference {wanted.text}" + (f" in {photo.file}" if photo.file else "")
-        raise ReferenceNotFound("the reference is not in the photo", where, kind.todo)
+        raise ReferenceNotFoundError("the reference is not in the photo", where, kind.todo)
     return scale

@@ -160,9 +160,7 @@ def _reduced(photo: Photo, pixels: int) -> tuple[NDArray[np.uint8], int]:
 
 def _quads(grey: NDArray[np.uint8], window: int, params: DetectParams) -> FloatArray:
     """Dark convex quadrilaterals, clockwise: (N, 4, 2) px."""
-    dark = cv2.adaptiveThreshold(
-        grey, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV, window, params.offset
-    )
+    dark = cv2.adaptiveThreshold(grey, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV, window, params.offset)
     contours, _ = cv2.findContours(dark, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     shortest = 4 * params.min_side_px * 0.7  # a contour counts a diagonal step once
     quads = []

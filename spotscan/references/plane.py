@@ -174,9 +174,7 @@ def _rectify(seen: FloatArray) -> FloatArray:
     if len(seen) == 1:
         return np.asarray(square_to_quads(seen)[0])
     centre, spread = seen.mean(axis=(0, 1)), seen.std()
-    normalise = np.array(
-        [(1 / spread, 0, -centre[0] / spread), (0, 1 / spread, -centre[1] / spread), (0, 0, 1)]
-    )
+    normalise = np.array([(1 / spread, 0, -centre[0] / spread), (0, 1 / spread, -centre[1] / spread), (0, 0, 1)])
     corners = (seen - centre) / spread
     diagonals = corners[:, 2:] - corners[:, :2]
     areas = diagonals[:, 0, 0] * diagonals[:, 1, 1] - diagonals[:, 0, 1] * diagonals[:, 1, 0]

@@ -1,9 +1,9 @@
 """Spots: every discrete red, purple, brown or black mark, segmented against the skin around it.
 
-1. *Mark contrast* (`contrast`): one channel in which blood and pigment stand out from this photo's skin, its shading and
-   its noise; hairs and shine are taken out.
-2. *Candidates* (`peaks`): maxima over place and scale of a difference-of-Gaussians pyramid, each compared with the noise
-   of the skin at its own scale and place, and with its roundness (hairs and creases are ridges, not peaks).
+1. *Mark contrast* (`contrast`): one channel in which blood and pigment stand out from this photo's skin, its shading
+   and its noise; hairs and shine are taken out.
+2. *Candidates* (`peaks`): maxima over place and scale of a difference-of-Gaussians pyramid, each compared with the
+   noise of the skin at its own scale and place, and with its roundness (hairs and creases are ridges, not peaks).
 3. *Marks* (`marks`): one peak a mark, large and small.
 4. *Labels* (`labels`): each mark's region at half its contrast, touching ones parted; what is no mark by its shape is
    dropped.
@@ -43,7 +43,9 @@ def find_spots(view: View, skin: Skin, scale: Scale | None, params: SegmentParam
     """
     p = params or SegmentParams()
     height, width = view.rgb.shape[:2]
-    mask = np.asarray(cv2.resize(skin.mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
+    mask = np.asarray(
+        cv2.resize(skin.mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST), np.uint8
+    )
     if not mask.any():
         return Spots(np.zeros((height, width), np.int32), view.factor, np.zeros(0))
     contrast, hairs = mark_contrast(view, mask, p)

@@ -22,7 +22,7 @@ def blur(image: F32, sigma: float) -> F32:
 
 
 def set_pixels(mask: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """x and y of the pixels set (`np.nonzero` takes ten times as long)."""
+    """Columns and rows of the pixels set (`np.nonzero` takes ten times as long)."""
     found = cv2.findNonZero(mask)
     xy = np.zeros((0, 2), np.int64) if found is None else found.reshape(-1, 2).astype(np.int64)
     return xy[:, 0], xy[:, 1]
@@ -31,7 +31,7 @@ def set_pixels(mask: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]
 def boxes(
     x: NDArray[np.int64], y: NDArray[np.int64], part: NDArray[Any], count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Lowest and highest x, y (count, 2) of the pixels of each part (OpenCV's own statistics take six times as long)."""
+    """Lowest and highest x, y (count, 2) of the pixels of each part (OpenCV's statistics take six times as long)."""
     low, high = np.full((count, 2), np.iinfo(np.int64).max // 4), np.full((count, 2), -1)
     for axis, value in enumerate((x, y)):
         np.minimum.at(low[:, axis], part, value)
@@ -52,8 +52,9 @@ def mark_contrast(view: View, mask: Mask, p: SegmentParams) -> tuple[F32, Mask]:
 def _matched_filter(absorbed: F32, mask: Mask, p: SegmentParams) -> F32:
     """The combination of channels in which marks stand out most from this photo's own skin.
 
-    The weights are C^-1 t (Reed & Yu 1990), with t what a mark adds to the three absorbances and C the covariance of the
-    skin's fine structure in this photo, so that a noisy blue channel, hairs or creases weigh less where there are any.
+    The weights are C^-1 t (Reed & Yu 1990), with t what a mark adds to the three absorbances and C the covariance of
+    the skin's fine structure in this photo, so that a noisy blue channel, hairs or creases weigh less where there are
+    any.
     """
     rest = _fine_structure(absorbed, mask, p.first_sigma_px)
     size = np.square(rest).sum(axis=1)
@@ -102,7 +103,9 @@ def _find_hairs(view: View, mask: Mask, p: SegmentParams) -> Mask:
     """Dark hairs: thin, long and dark in red, where blood is pale (black-hat, after DullRazor, Lee et al. 1997)."""
     red = np.ascontiguousarray(view.rgb[..., 0])
     dip = cv2.morphologyEx(red, cv2.MORPH_BLACKHAT, np.ones((p.hair_px, p.hair_px), np.uint8))
-    thin = cv2.bitwise_and(cv2.compare(dip, cv2.addWeighted(red, p.hair_depth, dip, p.hair_depth, 3.0), cv2.CMP_GT), mask)
+    thin = cv2.bitwise_and(
+        cv2.compare(dip, cv2.addWeighted(red, p.hair_depth, dip, p.hair_depth, 3.0), cv2.CMP_GT), mask
+    )
     count, parts = cv2.connectedComponents(thin, connectivity=8)
     x, y = set_pixels(thin)
     part = parts[y, x]

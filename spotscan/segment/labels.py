@@ -84,7 +84,12 @@ def keep_compact(labels: Labels, mask: Mask, peaks: Peaks, view: View, scale: Sc
     rim[_beside_reference(view, scale) > 0] = 0
     # The rim is two pixels wide, the perimeter that of a disc.
     rim_share = mean(rim[y, x].astype(float)) * safe / 2 / (2 * np.sqrt(np.pi * safe))
-    keep = (count >= 4) & (minor / major >= p.min_aspect) & (solidity >= p.min_region_solidity) & (rim_share <= p.max_on_rim)
+    keep = (
+        (count >= 4)
+        & (minor / major >= p.min_aspect)
+        & (solidity >= p.min_region_solidity)
+        & (rim_share <= p.max_on_rim)
+    )
     if scale is not None:
         diameter_px = 2 * np.sqrt(count / np.pi) * view.factor
         px_per_mm = scale.px_per_mm_at(view.to_photo(np.c_[mx, my]))

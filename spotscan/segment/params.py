@@ -57,9 +57,11 @@ class SegmentParams:
     min_aspect : 1
         Minor over major axis of the segmented region; below it is a hair or a scratch.
     min_region_solidity : 1
-        Area of the region over that of the ellipse with its second moments; below it is lace between glints or in a flush.
+        Area of the region over that of the ellipse with its second moments; below it is lace between glints or in a
+        flush.
     max_on_rim : 1
-        Share of a region's perimeter that may run along the edge of the skin; beyond it is the rim of a limb or a shadow.
+        Share of a region's perimeter that may run along the edge of the skin; beyond it is the rim of a limb or a
+        shadow.
     min_diameter_mm, max_diameter_mm : mm
         Below the first are pores and follicles, beyond the second are patches, not spots.
     """

@@ -85,9 +85,15 @@ def _level(response: F32, mask: Mask, sigma: float, step: float, p: SegmentParam
     xy, roundness = xy[keep], roundness[keep]
     sparse = np.s_[::_NOISE_STRIDE, ::_NOISE_STRIDE]
     return Level(
-        (xy + 0.5) * step - 0.5, xy / _NOISE_STRIDE, radius, response[xy[:, 1], xy[:, 0]].astype(float),
-        roundness, np.ascontiguousarray(response[sparse]), np.ascontiguousarray(mask[sparse]), sigma * p.noise_window / _NOISE_STRIDE,
-    )  # fmt: skip
+        xy=(xy + 0.5) * step - 0.5,
+        place=xy / _NOISE_STRIDE,
+        radius=radius,
+        value=response[xy[:, 1], xy[:, 0]].astype(float),
+        roundness=roundness,
+        sample=np.ascontiguousarray(response[sparse]),
+        skin=np.ascontiguousarray(mask[sparse]),
+        window=sigma * p.noise_window / _NOISE_STRIDE,
+    )
 
 
 def find_peaks(levels: list[Level], marks: Mask, p: SegmentParams) -> Peaks:

@@ -1,0 +1,1 @@
+"""How good and how fast SpotScan is, beside its peers: `python -m benchmarks` writes RESULTS.md."""

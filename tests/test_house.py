@@ -1,0 +1,327 @@
+"""Tests of the house itself: layers, what is loaded, registry, documents, sample, package."""
+
+import ast
+import importlib.util
+import io
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import spotscan
+from spotscan.cli import _parser
+from spotscan.flags import FLAGS
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "spotscan"
+
+# The layers: what each module of the package may import of it. A name with `*` is a family of modules.
+GROUND = {"_version", "errors", "flags", "types"}
+TOOLS = {"colour", "geometry", "view", "card_layout"}
+STAGES = {"photo", "references", "skin", "quality", "segment", "measure", "density"}
+PARTS = {"lettering": "skin"}  # parts of a stage under a name of their own
+LAYERS: dict[str, set[str]] = {
+    **{name: set() for name in GROUND},
+    **dict.fromkeys(TOOLS, GROUND | {"colour"}),
+    **dict.fromkeys(STAGES, GROUND | TOOLS),  # a stage never imports another stage
+    # Parts of a stage, `<stage>/` or `<stage>_*`, belong to it alone.
+    **{f"{stage}*": GROUND | TOOLS | {f"{stage}*"} for stage in STAGES},
+    "findings": GROUND,
+    "overlay": GROUND | TOOLS | {"findings"},
+    "export": GROUND | {"findings", "overlay"},
+    "card": GROUND | TOOLS,
+    "pipeline": GROUND | TOOLS | STAGES,
+    "cli": GROUND | {"pipeline", "export", "card"},
+    "__init__": GROUND | {"pipeline"},
+    "__main__": {"cli"},
+    "synth*": GROUND | TOOLS | {"synth*"},  # draws truth: nothing of the product imports it
+}
+# `Scan.to_dict` is a convenience of the value: it calls the exporter, imported on the call.
+UPWARD = {("types", "export")}
+# Too slow to import, or of no business in the library.
+FOREIGN = {
+    "torch",
+    "streamlit",
+    "sklearn",
+    "pandas",
+    "matplotlib",
+    "pytest",
+    "hypothesis",
+    "click",
+    "requests",
+}
+
+
+def modules() -> dict[str, Path]:
+    """Name without `spotscan.` -> file."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts if len(parts) == 1 or parts[-1] != "__init__" else parts[:-1])
+        found[name] = path
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    """Full names of everything imported anywhere in a file, inside functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: relative imports hide the layer"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def family(name: str) -> str:
+    """The row of the table a module belongs to."""
+    stage = PARTS.get(name) or name.replace(".", "_").partition("_")[0]
+    if stage in STAGES and name != stage:
+        return f"{stage}*"
+    return "synth*" if stage == "synth" else name
+
+
+def own_imports(path: Path) -> set[str]:
+    """Modules of the package that a file imports."""
+    known = modules()
+    found = set()
+    for full in imports(path):
+        if full.partition(".")[0] == "spotscan":
+            parts = full.split(".")[1:]
+            # `spotscan.a.b` is the module a.b where there is one, else the name b of the module a.
+            module = next((m for m in (".".join(parts[:n]) for n in (2, 1)) if m in known), "__init__")
+            found.add(module)
+    return found
+
+
+def test_every_module_has_its_layer():
+    assert {family(name) for name in modules()} <= set(LAYERS)
+
+
+@pytest.mark.parametrize("name", list(modules()))
+def test_imports_run_downward_only(name):
+    allowed = LAYERS[family(name)]
+    if name in STAGES:
+        allowed = allowed | {f"{name}*"}
+    upward = {other for other in own_imports(modules()[name]) if family(other) not in allowed}
+    assert {(name, other) for other in upward} <= UPWARD
+
+
+@pytest.mark.parametrize("name", list(modules()))
+def test_nothing_slow_or_foreign_is_imported(name):
+    top = {full.partition(".")[0] for full in imports(modules()[name])}
+    assert not top & FOREIGN
+
+
+def test_third_party_imports_are_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = " ".join(project["dependencies"] + project["optional-dependencies"]["card"])
+    package = {
+        "cv2": "opencv-python-headless", "PIL": "pillow", "skimage": "scikit-image", "numpy": "numpy",
+        "scipy": "scipy", "reportlab": "reportlab", "pillow_heif": "pillow-heif",
+    }  # fmt: skip
+    used = {full.partition(".")[0] for path in modules().values() for full in imports(path)}
+    third = used - set(sys.stdlib_module_names) - {"spotscan"}
+    assert third <= set(package)
+    assert all(package[name] in declared for name in third)
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter holds after running `code`."""
+    script = f"{code}\nimport sys\nprint(*{{m.partition('.')[0] for m in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import spotscan",
+        "from spotscan.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+        "from spotscan.cli import main\ntry: main(['scan', '--help'])\nexcept SystemExit: pass",
+    ],
+)
+def test_the_start_loads_nothing_heavy(code):
+    heavy = {"numpy", "cv2", "scipy", "skimage", "PIL", "reportlab", *FOREIGN}
+    assert not loaded_by(code) & heavy
+
+
+def test_a_whole_scan_loads_neither_extras_nor_what_is_slow():
+    code = "import spotscan\nspotscan.scan('examples/sample.jpg').to_dict()"
+    assert not loaded_by(code) & {"reportlab", *FOREIGN}
+
+
+def test_flags_in_the_code_are_those_of_the_registry():
+    # Raised flags are strings; what is no flag but looks like one is told apart by the code around it.
+    raised = set()
+    for name in STAGES | {"findings"}:
+        paths = [path for module, path in modules().items() if family(module).rstrip("*") == name]
+        for path in paths:
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                raised |= _flag_strings(node)
+    assert raised <= set(FLAGS), raised - set(FLAGS)
+    assert len(raised) > 10  # the test sees them
+
+
+def _flag_strings(node: ast.AST) -> set[str]:
+    """Strings that a statement treats as flags: put into something so called, or sought in one."""
+
+    def strings(*parts: ast.AST) -> set[str]:
+        inner = (n for part in parts for n in ast.walk(part))
+        return {n.value for n in inner if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+
+    def named(part: ast.AST) -> bool:
+        words = {getattr(n, "id", getattr(n, "attr", "")) for n in ast.walk(part)}
+        return bool(words & {"flags", "raised", "names", "_POOR"})
+
+    if isinstance(node, ast.FunctionDef) and node.name.startswith("_raised"):
+        return strings(*(n for n in ast.walk(node) if isinstance(n, ast.Return)))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and named(node.func.value):
+        return strings(*node.args) if node.func.attr in ("add", "append", "update", "extend") else set()
+    if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if any(named(t) for t in targets) and node.value is not None:
+            return {s for s in strings(node.value) if re.fullmatch(r"[a-z][a-z_]+", s)}
+    if isinstance(node, ast.Compare) and any(named(c) for c in node.comparators):
+        return strings(node.left)
+    return set()
+
+
+def test_every_flag_says_what_was_seen():
+    for flag in FLAGS.values():
+        assert flag.meaning.endswith("."), flag.name
+        assert "|" not in flag.meaning + flag.todo  # they stand in tables
+
+
+def test_the_page_of_flags_is_current():
+    written = (ROOT / "docs" / "flags.md").read_text(encoding="utf-8")
+    page = runpy.run_path(str(ROOT / "docs" / "make_flags.py"))["flags_markdown"]()
+    assert written == page, "run `make docs`"
+
+
+def commands() -> dict[str, set[str]]:
+    """Each command of the command line -> its options and positionals."""
+    (sub,) = (action for action in _parser()._actions if hasattr(action, "choices") and action.choices)
+    return {
+        name: {s for a in parser._actions for s in (a.option_strings or [a.metavar])}
+        for name, parser in sub.choices.items()
+    }
+
+
+def code_parts(text: str) -> list[str]:
+    """Everything that is set as code in a document."""
+    return [a or b for a, b in re.findall(r"```sh\n(.+?)```|`([^`\n]+)`", text, re.DOTALL)]
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/conventions.md", "CONTRIBUTING.md", "examples/README.md"])
+def test_documents_use_only_commands_and_options_that_exist(document):
+    known = commands()
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for line in [*code_parts(text), *re.findall(r"^    (.+)$", text, re.MULTILINE)]:
+        for command, rest in re.findall(r"\bspotscan (\w+)((?: [^&|\n]+)?)", line):
+            assert command in known, line
+            assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= known[command], line
+    single = {part.split()[0] for part in code_parts(text) if part.startswith("--")}
+    assert single <= set().union(*known.values()), document
+
+
+def test_the_readme_tells_of_every_command_option_and_reference():
+    from spotscan.references import allowed
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    silent = {"-h", "--help", "--answers", "PHOTO"}  # answers: not in this version
+    for command, options in commands().items():
+        assert f"spotscan {command}" in text
+        for option in options - silent:
+            assert option in text, option
+    for reference in allowed().split(", "):
+        assert f"`{reference}`" in text
+
+
+def test_the_readme_has_its_two_commands_on_one_line_each():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.findall(r"<!-- command: (\w+) -->\n```sh\n(.+)\n```", text)
+    assert [name for name, _ in found] == ["scan", "test"]
+    assert all(line.startswith("python3 -m venv .venv && ") for _, line in found)
+
+
+@pytest.mark.parametrize("document", sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("*.md")) +
+                         sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/*.md")))  # fmt: skip
+def test_links_in_documents_lead_somewhere(document):
+    path = ROOT / document
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), f"{document}: {target}"
+
+
+def test_exit_codes_of_the_document_are_those_of_the_errors():
+    text = (ROOT / "docs" / "conventions.md").read_text(encoding="utf-8")
+    listed = {int(code) for code in re.findall(r"^\| (\d) \|", text, re.MULTILINE)}
+    classes = [spotscan.UsageError, spotscan.PhotoError, spotscan.ReferenceNotFoundError, spotscan.AnswersError]
+    assert listed == {0, 1} | {c.exit_code for c in classes}
+
+
+def test_make_help_lists_every_target():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z]+):", text, re.MULTILINE)
+    assert {"help", "check", "test", "bench"} <= set(targets)
+    assert re.findall(r"^([a-z]+):.*## \S", text, re.MULTILINE) == targets
+
+
+def test_the_sample_tells_nothing_but_pixels():
+    data = (ROOT / "examples" / "sample.jpg").read_bytes()
+    with Image.open(io.BytesIO(data)) as image:
+        assert not dict(image.getexif())
+        assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+        assert image.size == (1500, 2000)
+    assert not re.search(rb"Exif|http|Photoshop|GPS", data)
+
+
+def test_pictures_are_small_and_tell_nothing_but_pixels():
+    pictures = sorted((ROOT / "docs" / "figures").glob("*"))
+    used = " ".join((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/method.md"))
+    assert len(pictures) >= 6
+    for picture in pictures:
+        assert picture.stat().st_size < 150_000, picture.name
+        assert picture.name in used, f"{picture.name} is shown nowhere"
+        with Image.open(picture) as image:
+            assert not dict(image.getexif())
+
+
+def test_the_sample_is_what_its_script_draws():
+    # Other versions of OpenCV or NumPy may round otherwise: the same picture, not the same bytes.
+    script = runpy.run_path(str(ROOT / "examples" / "make_sample.py"))
+    import cv2
+    import numpy as np
+
+    drawn = script["sample_scene"]().rgb
+    stored = cv2.imread(str(ROOT / "examples" / "sample.jpg"), cv2.IMREAD_COLOR_RGB)
+    assert np.abs(drawn.astype(float) - stored).mean() < 3  # JPEG's own loss is about 2
+
+
+def test_the_package_is_complete():
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    folders = {p.parent.relative_to(ROOT).as_posix().replace("/", ".") for p in PACKAGE.rglob("__init__.py")}
+    assert set(tools["packages"]) == folders
+    assert (PACKAGE / "py.typed").exists()
+    data = {p.relative_to(PACKAGE).as_posix() for p in PACKAGE.rglob("*")
+            if p.is_file() and p.suffix not in (".py", ".pyc")}  # fmt: skip
+    assert data <= set(tools["package-data"]["spotscan"]), "a data file would be missing from the wheel"
+
+
+def test_the_licence_is_whole():
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+
+
+@pytest.mark.parametrize("name", ["spotscan", "spotscan.references"])
+def test_version_and_packages_are_importable(name):
+    assert importlib.util.find_spec(name) is not None
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*", spotscan.__version__)
