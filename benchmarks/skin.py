@@ -13,7 +13,7 @@ from benchmarks.data import folder
 from spotscan.colour import lab, skin_tone
 from spotscan.skin import find_skin
 from spotscan.synth import Scene, draw_scene, random_params
-from spotscan.types import BoolArray, FloatArray, Photo, Scale, View
+from spotscan.types import BoolArray, FloatArray, Scale, View
 from spotscan.view import view_for_skin
 
 TONES = ("light", "medium", "dark")
@@ -77,7 +77,7 @@ def judge_drawn(scenes: int = 4, first_seed: int = FIRST_SEED) -> dict[str, floa
 
 def _judge(scene: Scene) -> tuple[float, FloatArray]:
     """IoU, and signed distances of the boundary."""
-    view = view_for_skin(Photo(scene.rgb, ""))
+    view = view_for_skin(View(scene.rgb, 1.0))
     area = scene.reference_area_px
     scale = Scale("drawn", scene.px_to_mm, area.mean(axis=0), keep_out_px=(area,)) if len(area) else None
     mask = find_skin(view, scale).mask

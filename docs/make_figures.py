@@ -134,7 +134,7 @@ def skin_figure() -> RGBArray:
     for tone, seed in (("light", 3), ("medium", 9), ("dark", 12)):
         params = replace(SAMPLE, skin_tone=tone, background="cloth", width_px=1100, height_px=1400, px_per_mm=11.7)
         scan = spotscan.scan(to_jpeg(draw_scene(params, seed)))
-        view = view_for_skin(scan.photo).rgb.copy()
+        view = view_for_skin(view_for_spots(scan.photo, scan.scale)).rgb.copy()
         mask = cv2.resize(scan.skin.mask.astype(np.uint8), view.shape[1::-1], interpolation=cv2.INTER_NEAREST)
         y, x = np.indices(mask.shape)
         view[(mask == 0) & ((x + y) % 8 < 3)] = YELLOW

@@ -53,9 +53,10 @@ def scan(
     parse_reference(reference)  # a wrong call is said before a photo is read
     picture = read_photo(photo)
     scale = find_scale(picture, reference)
-    skin = find_skin(view_for_skin(picture), scale)
+    view = view_for_spots(picture, scale)
+    skin = find_skin(view_for_skin(view), scale)
     quality = judge_quality(picture, skin, scale)
-    spots = find_spots(view_for_spots(picture, scale), skin, scale)
+    spots = find_spots(view, skin, scale)
     measurements = measure_spots(picture, spots, skin, scale)
     density = measure_density(measurements.centre_px, skin, scale)
     return Scan(picture, scale, quality, skin, measurements, density)
