@@ -7,6 +7,7 @@
 3. *Marks* (`marks`): one peak a mark, large and small.
 4. *Labels* (`labels`): each mark's region at half its contrast, touching ones parted; what is no mark by its shape is
    dropped.
+5. *Dark marks* (`dark`): black and blue ones, sought again in red light.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import cv2
 import numpy as np
 
 from spotscan.segment.contrast import blur, mark_contrast
+from spotscan.segment.dark import add_dark_marks
 from spotscan.segment.labels import keep_compact, label_marks
 from spotscan.segment.marks import clear_peaks, cover, on_hair, select_marks
 from spotscan.segment.params import SegmentParams
@@ -57,4 +59,5 @@ def find_spots(view: View, skin: Skin, scale: Scale | None, params: SegmentParam
     peaks = find_peaks(levels, marks, p)
     smooth = blur(contrast, 0.7 * p.first_sigma_px)
     peaks = select_marks(peaks[~on_hair(peaks, hairs, p)], smooth, p)
-    return keep_compact(label_marks(peaks, smooth, mask), mask, peaks, view, scale, p)
+    spots = keep_compact(label_marks(peaks, smooth, mask), mask, peaks, view, scale, p)
+    return add_dark_marks(spots, view, mask, hairs, scale, p)

@@ -44,9 +44,9 @@ def mark_contrast(view: View, mask: Mask, p: SegmentParams) -> tuple[F32, Mask]:
 
     Outside the skin the contrast goes on smoothly, so that the skin's edge makes no marks.
     """
-    contrast = _fill_outside(_matched_filter(absorbance(view.rgb), mask, p), mask)
+    contrast = fill_outside(_matched_filter(absorbance(view.rgb), mask, p), mask)
     hairs = _find_hairs(view, mask, p)
-    return _clip_shine(_comb_out(contrast, hairs), mask, p), hairs
+    return _clip_shine(comb_out(contrast, hairs), mask, p), hairs
 
 
 def _matched_filter(absorbed: F32, mask: Mask, p: SegmentParams) -> F32:
@@ -81,7 +81,7 @@ def _fine_structure(absorbed: F32, mask: Mask, sigma: float) -> NDArray[np.float
     return rest - np.median(rest, axis=0) if len(rest) else rest
 
 
-def _fill_outside(image: F32, mask: Mask) -> F32:
+def fill_outside(image: F32, mask: Mask) -> F32:
     """Replace what is not skin by the skin near it: normalised convolution (Knutsson & Westin 1993), wide to narrow."""
     if mask.all():
         return image
@@ -117,7 +117,7 @@ def _find_hairs(view: View, mask: Mask, p: SegmentParams) -> Mask:
     return np.asarray(cv2.dilate(out, np.ones((3, 3), np.uint8)), np.uint8) if hair.any() else out
 
 
-def _comb_out(contrast: F32, hairs: Mask) -> F32:
+def comb_out(contrast: F32, hairs: Mask) -> F32:
     """Replace hairs by what lies beside them."""
     if not hairs.any():
         return contrast

@@ -118,6 +118,16 @@ def _may_be_solid(peaks: Peaks, smooth: F32, taken: Mask) -> BoolArray:
     return np.asarray(full & (((outside > half[:, None]) & free).sum(axis=1) <= 0.4 * free.sum(axis=1)))
 
 
+def is_sharp(peaks: Peaks, smooth: F32, p: SegmentParams) -> BoolArray:
+    """Large, solid, and with a sharp edge all around."""
+    taken = np.zeros(smooth.shape, np.uint8)
+    out = peaks.radius > 2.7 * RADIUS_PER_SIGMA * p.first_sigma_px
+    for i in np.flatnonzero(out):
+        solidity, edge_share = _solidity(smooth, taken, peaks.xy[i], peaks.radius[i])
+        out[i] = solidity >= p.min_solidity and edge_share >= p.min_edge_share
+    return out
+
+
 def _solidity(smooth: F32, taken: Mask, centre: FloatArray, radius: float) -> tuple[float, float]:
     """How solid and how sharp a large mark is.
 

@@ -49,6 +49,10 @@ class SegmentParams:
         Share of a large mark's disc above half its contrast; below it, it is a crowd of small ones.
     absorb_ratio : 1
         A small mark inside a large solid one survives only with this many times its contrast.
+    min_dark_contrast : absorbance, log10
+        Of a black or blue mark in red light: a third darker. Shadows of hairs and folds are weaker.
+    min_dark_edge_share : 1
+        As `min_edge_share`: pigment that lies deep has soft edges, but not as soft as a shadow's.
     max_dip : 1
         Two peaks are two marks where the way between them falls below this share of the upper half of the contrast.
     min_neck : 1
@@ -85,6 +89,8 @@ class SegmentParams:
     min_edge_share: float = 0.4
     min_solidity: float = 0.85
     absorb_ratio: float = 2.0
+    min_dark_contrast: float = 0.18
+    min_dark_edge_share: float = 0.15
     max_dip: float = 0.3
     min_neck: float = 0.8
 
