@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from spotscan.colour import SRGB_TO_ABSORBANCE
-from spotscan.segment.contrast import F32, Mask, blur, comb_out, fill_outside
+from spotscan.segment.contrast import Mask, blur, comb_out, fill_outside
 from spotscan.segment.labels import Labels, keep_compact, label_marks
 from spotscan.segment.marks import is_sharp, select_marks
 from spotscan.segment.params import SegmentParams
@@ -22,11 +22,15 @@ from spotscan.types import Scale, Spots, View
 
 def add_dark_marks(spots: Spots, view: View, mask: Mask, hairs: Mask, scale: Scale | None, p: SegmentParams) -> Spots:
     """`spots` with the dark marks that were missed, or of which only a part was found."""
-    red = np.asarray(cv2.LUT(np.ascontiguousarray(view.rgb[..., 0]), SRGB_TO_ABSORBANCE), np.float32)
-    half = View(view.rgb[::2, ::2], 2 * view.factor)
-    size = (half.rgb.shape[1], half.rgb.shape[0])
-    absorbed = _halve(comb_out(fill_outside(red, mask), hairs), size)
+    size = (view.rgb.shape[1] // 2, view.rgb.shape[0] // 2)
+    red = cv2.resize(
+        np.ascontiguousarray(view.rgb[: 2 * size[1], : 2 * size[0], 0]), size, interpolation=cv2.INTER_AREA
+    )
     skin = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    if not skin.any():
+        return spots
+    hair = np.asarray(cv2.resize(hairs, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    absorbed = comb_out(fill_outside(np.asarray(cv2.LUT(red, SRGB_TO_ABSORBANCE), np.float32), skin), hair)
     smooth = blur(absorbed, 0.7 * p.first_sigma_px)
     strict = replace(
         p,
@@ -40,13 +44,10 @@ def add_dark_marks(spots: Spots, view: View, mask: Mask, hairs: Mask, scale: Sca
     peaks = peaks[is_sharp(peaks, smooth, strict)]
     if not len(peaks):
         return spots
+    half = View(view.rgb[::2, ::2][: size[1], : size[0]], 2 * view.factor)
     found = keep_compact(label_marks(peaks, smooth, skin), skin, peaks, half, scale, strict)
     whole = cv2.resize(found.labels, view.rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     return _merge(spots, np.asarray(whole, np.int32), found)
-
-
-def _halve(image: F32, size: tuple[int, int]) -> F32:
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _merge(spots: Spots, dark: Labels, found: Spots) -> Spots:

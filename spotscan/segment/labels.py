@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from spotscan.segment.contrast import F32, Mask, boxes, set_pixels
+from spotscan.segment.contrast import F32, Mask, blur, boxes, set_pixels
 from spotscan.segment.marks import half_levels
 from spotscan.segment.params import SegmentParams
 from spotscan.segment.peaks import Peaks
-from spotscan.types import Scale, Spots, View
+from spotscan.types import FloatArray, Scale, Spots, View
 
 Labels = NDArray[np.int32]
 
@@ -30,7 +30,7 @@ def label_marks(peaks: Peaks, smooth: F32, mask: Mask) -> Labels:
         size = max(0, int(0.3 * peaks.radius[i]))
         labels[max(0, y - size) : y + size + 1, max(0, x - size) : x + size + 1] = i + 1
     domain[labels > 0] = 1
-    _flood(labels, domain, smooth)
+    _flood(labels, domain, smooth, peaks.radius)
     x, y = set_pixels(domain)
     rank = labels[y, x]
     low = smooth[y, x] <= np.r_[np.inf, levels][rank]
@@ -38,7 +38,7 @@ def label_marks(peaks: Peaks, smooth: F32, mask: Mask) -> Labels:
     return labels
 
 
-def _flood(labels: Labels, domain: Mask, smooth: F32) -> None:
+def _flood(labels: Labels, domain: Mask, smooth: F32, radius: FloatArray) -> None:
     """Grow the seeds in `labels` over the domain, in place: watershed where a part holds several, else all of it."""
     count, parts = cv2.connectedComponents(domain, connectivity=8)
     x, y = set_pixels((labels > 0).astype(np.uint8))
@@ -58,8 +58,20 @@ def _flood(labels: Labels, domain: Mask, smooth: F32) -> None:
     for i in crowded:
         window = np.s_[low[i, 1] : high[i, 1] + 1, low[i, 0] : high[i, 0] + 1]
         here = parts[window] == i
-        grown = watershed(-smooth[window], np.where(here, labels[window], 0), mask=here)
+        grown = watershed(
+            -_relief(smooth[window], here, float(radius[pairs[pairs[:, 0] == i, 1] - 1].min())),
+            np.where(here, labels[window], 0),
+            mask=here,
+        )
         labels[window][here] = grown[here]
+
+
+def _relief(smooth: F32, here: NDArray[np.bool_], radius: float) -> F32:
+    """Where marks part: at dips of contrast, and at necks where their contrasts are alike. Both count from 0 to 1."""
+    depth = cv2.distanceTransform(np.pad(here, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    height = blur(smooth, 0.35 * radius)
+    low, high = float(height[here].min()), float(height[here].max())
+    return np.asarray(depth / depth.max() + (height - low) / max(high - low, 1e-6), np.float32)
 
 
 def keep_compact(labels: Labels, mask: Mask, peaks: Peaks, view: View, scale: Scale | None, p: SegmentParams) -> Spots:

@@ -59,7 +59,7 @@ def pyramid(contrast: F32, mask: Mask, p: SegmentParams) -> list[Level]:
     """Difference-of-Gaussians pyramid, two scales to the octave."""
     image, step, sigma = blur(contrast, p.first_sigma_px), 1.0, p.first_sigma_px
     levels = []
-    while min(image.shape) >= 24 and cv2.countNonZero(mask) >= 50:
+    while min(image.shape) >= 12 and cv2.countNonZero(mask) >= 50:
         stack = [image]
         for k in range(3):  # sigma * sqrt(2)^k, each blurred from the one before
             stack.append(blur(stack[-1], sigma * np.sqrt(2.0**k)))

@@ -1,0 +1,172 @@
+"""Measures of each mark, at the photo's full resolution.
+
+1. *Crop* (`measure_crop`): the mark and the skin around it in linear light, hairs and glints filled. A lens blurs
+   light, not sRGB codes or absorbance, so only there does a blurred edge keep its place.
+2. *Fan* (`measure_fan`): one channel in which the mark stands out most from the texture of its own skin, 0 on the
+   skin and 1 in the mark; the region above one half, opened so that nothing leaks along a hair; the channel is read
+   along the normals of that region's outline.
+3. *Boundary* (`measure_edge`): where the fan falls through one half, to sub-pixel, near the first outline.
+4. *Blur*: it moves the boundary of a small mark (the middle fades, the edge is curved). The shift of a blurred disc is
+   taken out, with the blur of the photo's sharpest edges: what is softer than those is soft itself.
+5. *Error*: texture along the boundary and levels of skin and mark from the scatter of sectors, blur, noise, scale.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from spotscan.measure_crop import Box, MeasureParams
+from spotscan.measure_edge import Edges, areas, centroids, read_edges
+from spotscan.measure_fan import Fan, Points, read_fan
+from spotscan.types import BoolArray, FloatArray, Measurements, Photo, Scale, Skin, Spots
+
+__all__ = ["MeasureParams", "measure_spots"]
+
+# Directions in which a mark's width is taken: the largest falls short by less than 1 - cos(1.5 degrees) = 0.03 %.
+_DIRECTIONS = np.exp(-1j * np.pi * np.arange(60) / 60)
+
+
+def measure_spots(
+    photo: Photo, spots: Spots, skin: Skin, scale: Scale | None, params: MeasureParams | None = None
+) -> Measurements:
+    """Measure every segmented mark.
+
+    Parameters
+    ----------
+    photo : Photo
+        At full resolution.
+    spots : Spots
+        The labels say which mark is meant and where its neighbours are; the boundary is found anew.
+    skin : Skin
+        Where skin is, for the level of the skin around each mark.
+    scale : Scale or None
+        Without it every length in mm is NaN.
+
+    Returns
+    -------
+    Measurements
+        One row per label, in the order of the labels.
+    """
+    p = params or MeasureParams()
+    fans = [read_fan(photo, spots, skin, scale, i + 1, box, p) for i, box in enumerate(_boxes(spots.labels))]
+    if not fans:
+        return _nothing()
+    edges = read_edges(fans, p.core)
+    centre = _xy(centroids(edges.outline))
+    contour = _xy(edges.outline)
+    diameter = edges.raw_diameter * edges.blur_ratio
+    small = ~(diameter >= p.smallest_px)
+    perimeter = _perimeters(edges.outline)
+    mm = _in_mm(edges, centre, diameter, scale)
+    mm[small] = np.nan
+    return Measurements(
+        centre_px=centre,
+        bbox_px=np.concatenate([contour.min(axis=1), np.ptp(contour, axis=1)], axis=1),
+        contours_px=tuple(contour),
+        diameter_px=np.where(small, np.nan, diameter),
+        diameter_mm=mm[:, 0],
+        diameter_mm_err=mm[:, 1],
+        longest_mm=mm[:, 2],
+        area_mm2=np.pi / 4 * mm[:, 0] ** 2,
+        circularity=np.where(
+            small, np.nan, np.minimum(1, np.square(np.pi * edges.raw_diameter / np.maximum(perimeter, 1e-9)))
+        ),
+        contrast=np.array([fan.absorbed[1] for fan in fans]),
+        colour=tuple(colour_name(fan.absorbed) for fan in fans),
+        flags=_flags(photo, fans, edges, contour, diameter, small, _off_plane(centre, scale)),
+    )
+
+
+def _boxes(labels: NDArray[np.int32]) -> list[Box]:
+    """x0, y0, x1, y1 (exclusive) of the labels 1, 2 ..."""
+    places = cv2.findNonZero((labels > 0).astype(np.uint8))
+    if places is None:
+        return []
+    xy = places.reshape(-1, 2)
+    label = labels[xy[:, 1], xy[:, 0]]
+    low = np.full((int(label.max()) + 1, 2), np.iinfo(np.int32).max, np.int32)
+    high = np.zeros_like(low)
+    np.minimum.at(low, label, xy)
+    np.maximum.at(high, label, xy + 1)
+    return [(x0, y0, x1, y1) for (x0, y0), (x1, y1) in zip(low[1:].tolist(), high[1:].tolist(), strict=True)]
+
+
+def _in_mm(edges: Edges, centre: FloatArray, diameter_px: FloatArray, scale: Scale | None) -> FloatArray:
+    """Diameter, its 1-sigma error and the largest Feret diameter, in mm: (N, 3)."""
+    if scale is None:
+        return np.full((len(centre), 3), np.nan)
+    xy = scale.to_mm(_xy(edges.outline).reshape(-1, 2)).reshape(*edges.outline.shape, 2)
+    outline = xy[..., 0] + 1j * xy[..., 1]
+    raw = 2 * np.sqrt(areas(outline) / np.pi)
+    diameter = raw * edges.blur_ratio
+    err = diameter * np.hypot(edges.err / np.maximum(diameter_px, 1e-9), scale.relative_err_at(centre))
+    feret = np.ptp((outline[:, :, None] * _DIRECTIONS).real, axis=1).max(axis=1)
+    return np.stack([diameter, err, feret + diameter - raw], axis=1)
+
+
+def _off_plane(centre: FloatArray, scale: Scale | None) -> BoolArray:
+    """Where the scale is less sure than at the reference, by a factor and by an amount that matter."""
+    if scale is None:
+        return np.zeros(len(centre), bool)
+    err = scale.relative_err_at(centre)
+    return np.asarray((err > 3 * scale.relative_err_at(scale.centre_px[None])[0]) & (err > 0.02))
+
+
+def _flags(
+    photo: Photo,
+    fans: list[Fan],
+    edges: Edges,
+    contour: FloatArray,
+    diameter: FloatArray,
+    small: BoolArray,
+    off: BoolArray,
+) -> tuple[tuple[str, ...], ...]:
+    last = np.array([photo.width_px - 1, photo.height_px - 1])
+    columns = {
+        "at_edge": ((contour < 0.5) | (contour > last - 0.5)).any(axis=(1, 2)),
+        "too_small": small,
+        "saturated": np.array([fan.saturated for fan in fans]),
+        "touching": np.array([fan.touching for fan in fans]),
+        "off_reference_plane": off,
+        "low_contrast": ~edges.sure | np.array([fan.noise > 0.3 for fan in fans]) | _unlike_label(fans, diameter),
+    }
+    return tuple(tuple(name for name, column in columns.items() if column[i]) for i in range(len(fans)))
+
+
+def _unlike_label(fans: list[Fan], diameter: FloatArray) -> BoolArray:
+    """Segmentation and measurement do not mean the same mark."""
+    ratio = diameter / np.array([max(fan.label_diameter, 1e-9) for fan in fans])
+    return np.asarray((ratio < 0.5) | (ratio > 1.6))
+
+
+def colour_name(absorbed: FloatArray) -> str:
+    """Name of a colour by what the mark absorbs more than the skin around it (red, green, blue; log10).
+
+    Blood takes green and blue and leaves red; melanin takes blue, green and red in falling order; blood seen deep, or
+    in dense purpura, also takes red but less blue (it looks purple); what takes all alike is black. On dark
+    skin the light returned by the surface hides what is taken of blue: red and blue together tell brown from purple.
+    """
+    red, green, blue = absorbed
+    if green < 0.03:
+        return "pink"
+    red, blue = red / green, blue / green
+    if red > 0.75 and green > 0.45:
+        return "black"
+    if red < 0.38:
+        return "pink" if green < 0.07 else "red"
+    return "brown" if red + 0.35 * blue > 0.9 else "purple"
+
+
+def _perimeters(outline: Points) -> FloatArray:
+    return np.asarray(np.abs(np.diff(outline, append=outline[:, :1])).sum(axis=1))
+
+
+def _xy(z: Points) -> FloatArray:
+    return np.stack([z.real, z.imag], axis=-1)
+
+
+def _nothing() -> Measurements:
+    n = np.zeros(0)
+    return Measurements(np.zeros((0, 2)), np.zeros((0, 4)), (), n, n, n, n, n, n, n, (), ())
