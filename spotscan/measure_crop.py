@@ -51,6 +51,10 @@ class MeasureParams:
     opening, opening_noisy : radii
         What is narrower than twice this is no part of the mark: hairs, creases, gaps between glints. The second where
         the profile is noisy.
+    most_growth, most_growth_clear : 1
+        A region larger than its label by more than this, in diameter, is the flush around the mark; one smaller by as
+        much a speck within it. The label's own outline then stands for it. The second where the mark stands clearly
+        above the noise.
     points : count
         Of the outline.
     smallest_px : px
@@ -72,6 +76,8 @@ class MeasureParams:
     core: float = 0.55
     opening: float = 0.18
     opening_noisy: float = 0.25
+    most_growth: float = 1.6
+    most_growth_clear: float = 2.2
     points: int = 96
     smallest_px: float = 4.0
 

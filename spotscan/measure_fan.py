@@ -127,11 +127,20 @@ def _find(crop: Crop, p: MeasureParams) -> tuple[_Profile, U8, bool]:
         core = _core(own, p.core)
         profile = _profile(crop, own, core, p)
         region = _region(profile, own, core, crop.others, p)
+        clear = profile.noise <= 0.5 * p.noisy * float(profile.value[core].mean())
+        most = p.most_growth_clear if clear else p.most_growth
+        if region is not None and not 1 / most <= _growth(label, region) <= most:
+            region = None  # the flush around the mark, or a speck within it
         if region is None or _overlap(own, region) > (0.9 if k else 0.7):
             break
         own = region
     darker = profile.skin[1] > 1.01 * profile.mark[1]  # blood and melanin take green; glare does not
     return (profile, region, True) if region is not None and darker else (profile, label, False)
+
+
+def _growth(label: U8, region: U8) -> float:
+    """Diameter of the region over that of the label."""
+    return float(np.sqrt(cv2.countNonZero(region) / max(1, cv2.countNonZero(label))))
 
 
 def _inside(chain: Points, crop: Crop) -> bool:
