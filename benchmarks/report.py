@@ -41,6 +41,14 @@ TARGETS = (
     Target("synth", "within_2_sigma", "truth within 2 stated sigma", "0.90 to 0.99", low=0.9, high=0.99),
     Target(
         "scale",
+        "joint_distance_median_%",
+        "distances, all markers of the photo used (`aruco:SIDE_MM`), median error, %",
+        "<= 0.5",
+        high=0.5,
+    ),
+    Target("scale", "joint_distance_p95_%", "distances, all markers used, 95th percentile, %", "<= 2", high=2),
+    Target(
+        "scale",
         "one_near_distance_median_%",
         "distances near one marker, median error, %",
         "<= 0.5",
