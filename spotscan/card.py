@@ -51,15 +51,12 @@ def write_card(target: str | Path | IO[bytes], paper: str = "a4") -> None:
     Raises
     ------
     UsageError
-        Unknown paper, or reportlab is not installed.
+        Unknown paper.
     """
     if paper not in PAPERS_MM:
         raise UsageError(f"unknown paper '{paper}'", "--paper", f"use one of {', '.join(PAPERS_MM)}")
-    try:
-        from reportlab.pdfgen.canvas import Canvas
-    except ImportError as error:
-        todo = "install it: pip install 'spotscan[card]'"
-        raise UsageError("drawing the card needs reportlab", "spotscan card", todo) from error
+    from reportlab.pdfgen.canvas import Canvas
+
     width, height = PAPERS_MM[paper]
     # reportlab takes a name or an open file.
     name = str(target) if isinstance(target, str | Path) else target

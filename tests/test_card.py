@@ -1,5 +1,4 @@
 import io
-import sys
 
 import cv2
 import numpy as np
@@ -18,7 +17,6 @@ from spotscan.errors import UsageError
 from spotscan.references import find_scale
 from spotscan.types import Photo
 
-pytest.importorskip("reportlab")
 pdfium = pytest.importorskip("pypdfium2")
 DPI = 300
 
@@ -98,12 +96,6 @@ def test_bytes_are_the_same_every_time():
 def test_unknown_paper_is_named():
     with pytest.raises(UsageError, match=r"b5.*a4, letter"):
         write_card(io.BytesIO(), "b5")
-
-
-def test_without_reportlab_it_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "reportlab.pdfgen.canvas", None)
-    with pytest.raises(UsageError, match=r"spotscan\[card\]"):
-        write_card(io.BytesIO())
 
 
 @pytest.mark.parametrize("px_per_mm", [4.3, 11.0])

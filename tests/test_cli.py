@@ -309,7 +309,6 @@ def test_a_reader_that_goes_away_is_no_fault(photo, extra):
 
 @pytest.mark.parametrize("paper", ["a4", "letter"])
 def test_card_writes_a_pdf(tmp_path, capfd, paper):
-    pytest.importorskip("reportlab")
     target = tmp_path / "card.pdf"
     assert main(["card", "--out", str(target), "--paper", paper]) == 0
     assert target.read_bytes().startswith(b"%PDF-")
@@ -317,13 +316,7 @@ def test_card_writes_a_pdf(tmp_path, capfd, paper):
 
 
 def test_card_where_it_cannot_be_written(tmp_path, capfd):
-    pytest.importorskip("reportlab")
     assert "cannot write" in refused(capfd, ["card", "--out", str(tmp_path / "no" / "card.pdf")], 2)
-
-
-def test_card_without_reportlab_says_what_to_install(tmp_path, capfd, monkeypatch):
-    monkeypatch.setitem(sys.modules, "reportlab.pdfgen.canvas", None)
-    assert "spotscan[card]" in refused(capfd, ["card", "--out", str(tmp_path / "card.pdf")], 2)
 
 
 def test_a_fault_of_ours_is_not_hidden(photo, monkeypatch):
