@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spotscan._version import __version__
-from spotscan.errors import SpotScanError, UsageError
+from spotscan.errors import AnswersError, SpotScanError, UsageError
 
 if TYPE_CHECKING:
     from spotscan.types import Scan
@@ -78,6 +78,7 @@ def _scan(options: argparse.Namespace) -> int:
     from spotscan.pipeline import scan
 
     if options.answers is not None:
+        _check_readable(options.answers)
         print("warning: this version has no triage: the answers were not used", file=sys.stderr)
     with _quiet_decoders():
         result = scan(options.photo, reference=options.reference)
@@ -110,6 +111,16 @@ def _card(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_readable(answers: str) -> None:
+    """Refuse answers that are no text at all, before a photo is scanned."""
+    try:
+        Path(answers).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not UTF-8 text"
+        todo = "give a YAML or JSON file"
+        raise AnswersError(f"the answers cannot be read ({reason})", ascii(answers)[1:-1], todo) from error
+
+
 def _cannot_write(error: OSError, target: str) -> UsageError:
     return UsageError(
         f"cannot write ({error.strerror or 'unknown reason'})", ascii(target)[1:-1], "choose another place"
@@ -131,7 +142,8 @@ def _summary(result: Scan) -> str:
     if findings["density_per_cm2"] is not None:
         lines.append(f"density: {findings['density_per_cm2']:.2f} per cm2 of visible skin")
     if scale is not None:
-        lines.append(f"scale: {scale['px_per_mm']:.2f} +- {scale['px_per_mm_err']:.2f} px/mm from {scale['reference']}")
+        source = "the SpotScan card" if scale["reference"] == "auto" else scale["reference"]
+        lines.append(f"scale: {scale['px_per_mm']:.2f} +- {scale['px_per_mm_err']:.2f} px/mm from {source}")
     lines += [f"note: {FLAGS[name].meaning} {FLAGS[name].todo}".rstrip() for name in quality["flags"]]
     lines.append(DISCLAIMER)
     return "\n".join(lines)

@@ -98,11 +98,18 @@ def test_what_is_wrong_with_the_photo_is_said_with_what_to_do(photo, capfd):
     assert " mm," not in out
 
 
-def test_answers_are_not_used_and_a_warning_says_so(photo, capfd):
-    assert main(["scan", str(photo), "--reference", "none", "--answers", "a.yaml", "--json", "-"]) == 0
+def test_answers_are_not_used_and_a_warning_says_so(photo, tmp_path, capfd):
+    answers = write(tmp_path / "a.yaml", b"fever: no\n")
+    assert main(["scan", str(photo), "--reference", "none", "--answers", answers, "--json", "-"]) == 0
     out, err = capfd.readouterr()
     assert json.loads(out)["triage"] is None
     assert err.startswith("warning: ")
+
+
+def test_answers_that_cannot_be_read_are_refused(photo, tmp_path, capfd):
+    garbled = write(tmp_path / "a.yaml", b"\xff\xfe\x00garbled")
+    for answers in (garbled, str(tmp_path / "none.yaml"), str(tmp_path)):
+        assert "answers" in refused(capfd, ["scan", str(photo), "--answers", answers], 3)
 
 
 def write(path: Path, data: bytes) -> str:

@@ -390,6 +390,8 @@ def test_none_and_px_per_mm():
         ("aruco:-3", "cannot be the value"),
         ("aruco:0", "cannot be the value"),
         ("aruco:inf", "cannot be the value"),
+        ("aruco:1_0", "cannot be the value"),
+        ("aruco:²0", "cannot be the value"),
         ("aruco:0.02", "from 1 to 1000 mm"),
         ("px-per-mm:0", "from 0.1 to 2000 px per mm"),
         ("px-per-mm", "value is missing"),

@@ -7,6 +7,7 @@ is a function and a row in `_KINDS`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -144,10 +145,8 @@ def parse_reference(text: str) -> Reference:
             raise UsageError(f"the reference '{name}' takes no value", where, f"write '{kind.usage}'")
         return Reference(name, math.nan, name)
     low, high = kind.limits
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
+    # Plain decimal digits only: float() also takes 1_0, digits of other scripts, inf and nan.
+    number = float(value) if re.fullmatch(r"\s*[0-9]*\.?[0-9]+([eE][+-]?[0-9]{1,3})?\s*", value) else math.nan
     if not low <= number <= high:
         what = "a value is missing" if not value.strip() else f"'{value}' cannot be the value"
         todo = f"write '{kind.usage}' with a number from {low:g} to {high:g} {kind.unit}"
