@@ -49,6 +49,13 @@ _ALL = (
         unusable=True,
     ),
     Flag(
+        "too_noisy",
+        "photo",
+        "So noisy that small marks cannot be seen.",
+        "Take the photo again, in more light.",
+        unusable=True,
+    ),
+    Flag(
         "too_dark",
         "photo",
         "The skin is under-exposed.",

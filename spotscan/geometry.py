@@ -107,16 +107,13 @@ def draw_homographies(h: FloatArray, covariance: FloatArray, n: int = 32) -> Flo
     return matrix(h + normal @ root.T)
 
 
-def tilt_deg(mm_to_px: FloatArray, draws: FloatArray, centre_mm: FloatArray, shape: tuple[int, int]) -> float:
-    """Angle between the plane's normal and the line of sight to `centre_mm`.
+def tilt_deg(mm_to_px: FloatArray, draws: FloatArray, shape: tuple[int, int]) -> float:
+    """Angle between the plane's normal and the camera's axis.
 
-    Two estimates, weighted by their variances over the draws. Foreshortening: the singular values of the
-    Jacobian have the ratio cos(tilt); it hardly needs the focal length, but near 0 an error e of the ratio
-    becomes sqrt(2 e) of tilt. Perspective: the scale falls off across the reference in proportion to
-    tan(tilt); good at small angles, but its own size is in proportion to the focal length, which is assumed
-    (`FOCAL_PER_DIAGONAL`, within `FOCAL_SPREAD`), the principal point being the middle of the photo.
-
-    A reference away from the middle of the photo is seen aslant even where the phone is parallel to the skin.
+    The first two columns of K^-1 H are the plane's axes as the camera sees them, and their cross product is its normal
+    (Zhang 2000). The focal length in K is not known: every one within `FOCAL_SPREAD` of a phone's is tried, weighted by
+    how far it makes the axes perpendicular and of one length, against the scatter of that over the draws. The principal
+    point is taken to be the middle of the photo.
 
     Parameters
     ----------
@@ -124,8 +121,6 @@ def tilt_deg(mm_to_px: FloatArray, draws: FloatArray, centre_mm: FloatArray, sha
         The estimate.
     draws : (S, 3, 3)
         The same, scattered by its errors.
-    centre_mm : (2,)
-        Where.
     shape : (height, width)
         Of the photo, px.
 
@@ -134,33 +129,19 @@ def tilt_deg(mm_to_px: FloatArray, draws: FloatArray, centre_mm: FloatArray, sha
     float
         Degrees, 0 to 90.
     """
-    both = _tilts(np.concatenate([mm_to_px[None], draws]), centre_mm, shape)
-    foreshortening, perspective = both[0]
-    noise = np.maximum(both[1:].std(axis=0), 1e-4)
-    variances = np.array([noise[0] ** 2, noise[1] ** 2 + (FOCAL_SPREAD * np.sin(perspective)) ** 2])
-    weights = 1 / variances
-    return float(np.degrees((weights @ (foreshortening, perspective)) / weights.sum()))
-
-
-def _tilts(mm_to_px: FloatArray, centre_mm: FloatArray, shape: tuple[int, int]) -> FloatArray:
-    """Tilt by foreshortening and by perspective, radians: (S, 2)."""
     height, width = shape
-    focal = FOCAL_PER_DIAGONAL * np.hypot(height, width)
-    to_ray = np.array(
-        [(1 / focal, 0, -(width - 1) / 2 / focal), (0, 1 / focal, -(height - 1) / 2 / focal), (0, 0, 1.0)]
-    )
-    shift = np.eye(3)
-    shift[:2, 2] = centre_mm
-    rays = to_ray @ mm_to_px @ shift
-    # Turn the camera so that it looks at the centre: what is left of the homography is tilt alone.
-    sight = rays[:, :, 2] / np.linalg.norm(rays[:, :, 2], axis=1, keepdims=True)
-    right = np.cross(np.array([0.0, 1.0, 0.0]), sight)
-    right /= np.linalg.norm(right, axis=1, keepdims=True)
-    turned = np.stack([right, np.cross(sight, right), sight], axis=1) @ rays
-    turned = turned / turned[:, 2:, 2:]
-    large, small = np.moveaxis(np.linalg.svd(turned[:, :2, :2], compute_uv=False), -1, 0)
-    foreshortening = np.arccos(np.minimum(small / large, 1))
-    # Seen from distance z, J = diag(1, cos) / z and the third row is sin / z: a = sin / sqrt(cos).
-    a2 = (turned[:, 2, :2] ** 2).sum(axis=1) / (large * small)
-    perspective = np.arccos((np.sqrt(a2**2 + 4) - a2) / 2)
-    return np.stack([foreshortening, perspective], axis=-1)
+    centred = np.array([(1, 0, -(width - 1) / 2), (0, 1, -(height - 1) / 2), (0, 0, 1.0)])
+    seen = centred @ np.concatenate([mm_to_px[None], draws])
+    away = np.linspace(-3, 3, 61)  # sigma
+    costs, tilts = [], []
+    for focal in FOCAL_PER_DIAGONAL * np.hypot(height, width) * np.exp(FOCAL_SPREAD * away):
+        axes = seen[:, :, :2] / np.array([focal, focal, 1.0])[:, None]
+        a, b = axes[:, :, 0], axes[:, :, 1]
+        aa, bb, ab = (a * a).sum(axis=1), (b * b).sum(axis=1), (a * b).sum(axis=1)
+        misfit = np.stack([(aa - bb) / 2, ab], axis=1) / np.sqrt(aa * bb)[:, None]
+        scatter = np.cov(misfit[1:].T) + 1e-8 * np.eye(2)
+        costs.append(misfit[0] @ np.linalg.solve(scatter, misfit[0]))
+        normal = np.cross(a[0], b[0])
+        tilts.append(np.arccos(min(1.0, abs(normal[2]) / np.linalg.norm(normal))))
+    cost = np.array(costs) + away**2
+    return float(np.degrees(np.average(tilts, weights=np.exp(-0.5 * (cost - cost.min())))))

@@ -239,6 +239,8 @@ def _decode(
             image.load()
             _check_size(image.size, where, params)  # a HEIF file may hold another size than it says
         exif = _exif(image)
+        if kind == "HEIF":  # pillow_heif writes "upright" over what it read
+            exif[_ORIENTATION] = image.info.get("original_orientation")
     if plain:
         flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
         rgb = cast(RGBArray, cv2.imdecode(np.frombuffer(data, np.uint8), flags))
@@ -248,7 +250,7 @@ def _decode(
         rgb = _rgb(image, transform, where)
     del image
     orientation = exif.get(_ORIENTATION)
-    turned = kind in ("TIFF", "HEIF")  # by their decoders; the EXIF of a HEIF file must not turn it again
+    turned = kind == "TIFF" or (kind == "HEIF" and _says_how_to_turn(data))  # by their decoders: not again
     if not turned and isinstance(orientation, int) and orientation in _TURN:
         rgb = _TURN[orientation](rgb)
     return rgb, _taken_at(exif)
@@ -276,18 +278,39 @@ def _check_whole_jpeg(data: bytes) -> None:
     raise ValueError("the file ends before the picture does")
 
 
-def _check_whole_heif(data: bytes) -> None:
-    """Walk over the top-level boxes (ISO/IEC 14496-12, 4.2); libheif leaves tiles that are missing green."""
-    at = 0
-    while at + 16 <= len(data):
-        size, box = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Type, start of the content and end of each box between two offsets (ISO/IEC 14496-12, 4.2).
+
+    An end beyond that of the data is told as it stands.
+    """
+    while at + 8 <= end:
+        size, box, start = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], at + 8
         if size == 1:  # a 64-bit size follows
-            size = int.from_bytes(data[at + 8 : at + 16], "big")
-        if size < 8:  # 0: the last box, to the end of the file
+            size, start = int.from_bytes(data[start : start + 8], "big"), start + 8
+        if size < start - at:  # 0: the last box, to the end
+            yield box, start, end
             return
+        yield box, start, at + size
         at += size
-        if at > len(data) and box in (b"meta", b"mdat"):
-            raise ValueError("the file ends before the picture does")
+
+
+def _check_whole_heif(data: bytes) -> None:
+    """Walk over the top-level boxes; libheif leaves tiles that are missing green."""
+    if any(end > len(data) and box in (b"meta", b"mdat") for box, _, end in _boxes(data, 0, len(data))):
+        raise ValueError("the file ends before the picture does")
+
+
+def _says_how_to_turn(data: bytes) -> bool:
+    """Whether a HEIF file holds rotation or mirror boxes (ISO/IEC 23008-12, 6.5): then they alone decide.
+
+    Some writers leave the orientation to the EXIF data.
+    """
+    inside = [(0, len(data))]
+    for parent in (b"meta", b"iprp", b"ipco"):
+        skip = 4 if parent == b"meta" else 0  # its version and flags
+        children = [(box, a, min(b, end)) for at, end in inside for box, a, b in _boxes(data, at, end)]
+        inside = [(a + skip, b) for box, a, b in children if box == parent]
+    return any(box in (b"irot", b"imir") for at, end in inside for box, _, _ in _boxes(data, at, end))
 
 
 _CHECK_WHOLE: dict[str, Callable[[bytes], None]] = {"JPEG": _check_whole_jpeg, "HEIF": _check_whole_heif}

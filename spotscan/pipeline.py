@@ -11,7 +11,7 @@ from spotscan.density import measure_density
 from spotscan.measure import measure_spots
 from spotscan.photo import read_photo
 from spotscan.quality import judge_quality
-from spotscan.references import find_scale, parse_reference
+from spotscan.references import find_prints, find_scale, parse_reference
 from spotscan.segment import find_spots
 from spotscan.skin import find_skin
 from spotscan.types import RGBArray, Scan
@@ -54,7 +54,7 @@ def scan(
     picture = read_photo(photo)
     scale = find_scale(picture, reference)
     view = view_for_spots(picture, scale)
-    skin = find_skin(view_for_skin(view), scale)
+    skin = find_skin(view_for_skin(view), scale, prints=find_prints(picture, scale))
     quality = judge_quality(picture, skin, scale)
     spots = find_spots(view, skin, scale)
     measurements = measure_spots(picture, spots, skin, scale)

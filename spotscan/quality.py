@@ -63,6 +63,10 @@ class QualityParams:
     too_blurred_mm: float = 2.0
     blurred_mm: float = 1.0
     field_mm: float = 70.0
+    # Noise that hides marks of 2 mm, or that leaves the light of one px unsure by a factor of two (noise in
+    # A_green, log10 2), makes a photo too noisy: that is no camera's noise.
+    too_noisy_mm: float = 2.0
+    too_noisy: float = 0.3
     # Exposure: median green code of skin below which shadows drown it, code of the reference's white below
     # which the photo is three stops under, and noise of one px in A_green.
     dark_code: float = 22.0
@@ -90,7 +94,7 @@ def judge_quality(photo: Photo, skin: Skin, scale: Scale | None, params: Quality
 
     Blur is the sigma of a Gaussian, measured at edges on skin and around the reference by how much further
     blurring weakens their gradient (after Zhuo & Sim 2011); see `blur_sigma`. Sharpness is ``min(1,
-    sharp_px / sigma)``.
+    sharp_px / sigma)``. Where no edge tells the blur, both are None, and blur raises no flag.
 
     The smallest mark that can be seen and measured has the diameter, in px::
 
@@ -119,13 +123,20 @@ def judge_quality(photo: Photo, skin: Skin, scale: Scale | None, params: Quality
     sample = np.ascontiguousarray(photo.rgb[stride // 2 :: stride, stride // 2 :: stride])
     raised = _raised_by_content(skin, scale, photo, params)
     smallest = None
-    if "no_skin" not in raised:
-        mask = _resize(skin.mask, sample.shape[:2])
-        green = float(np.median(sample[..., 1][mask]))
-        noise_a = noise * _absorbance_per_code(green)
-        smallest = _smallest_px(sigma, noise_a, skin.ita_deg, params)
-        raised |= _raised_by_light(sample, mask, green, noise_a, _white(photo, scale), params)
-        raised |= _raised_by_blur(sigma, photo, scale, params)
+    has_skin = "no_skin" not in raised
+    mask = _resize(skin.mask, sample.shape[:2]) if has_skin else np.ones(sample.shape[:2], np.bool_)
+    green = float(np.median(sample[..., 1][mask]))
+    noise_a = noise * _absorbance_per_code(green)
+    light = _raised_by_light(sample, mask, green, noise_a, _white(photo, scale), params)
+    if has_skin:
+        by_noise = _smallest_by_noise_px(noise_a, skin.ita_deg, params)
+        if sigma is not None:
+            smallest = max(params.least_px, float(np.hypot(params.blurs * sigma, by_noise)))
+        raised |= light | _raised_by_noise(noise_a, by_noise, _px_per_mm(photo, scale, params), params)
+        raised |= _raised_by_blur(sigma, _px_per_mm(photo, scale, params), params)
+    else:
+        # Too little or too much light may be why no skin was found; shine and colour are those of other things.
+        raised |= light & {"too_dark", "too_bright"}
     # In the order of the registry, so that the same photo always gives the same document.
     flags = tuple(name for name in FLAGS if name in raised)
     usable = not any(FLAGS[name].unusable for name in flags)
@@ -133,7 +144,7 @@ def judge_quality(photo: Photo, skin: Skin, scale: Scale | None, params: Quality
     return Quality(
         usable=usable,
         flags=flags,
-        sharpness=0.0 if sigma is None else min(1.0, params.sharp_px / max(sigma, 1e-6)),
+        sharpness=None if sigma is None else min(1.0, params.sharp_px / max(sigma, 1e-6)),
         blur_px=sigma,
         smallest_px=smallest,
         smallest_mm=None if smallest is None or scale is None else smallest / scale.px_per_mm,
@@ -267,12 +278,15 @@ def _absorbance_per_code(code: float) -> float:
     return float(table[low] - table[high]) / (high - low)
 
 
-def _smallest_px(sigma: float | None, noise_a: float, ita: float | None, params: QualityParams) -> float | None:
-    if sigma is None:
-        return None
+def _smallest_by_noise_px(noise_a: float, ita: float | None, params: QualityParams) -> float:
+    """Diameter of the smallest mark that stands out of the noise (Rose criterion)."""
     tone = ("light", "medium", "dark").index(colour.skin_tone(ita) or "dark")
-    by_noise = params.rose * 2.0 / np.sqrt(np.pi) * noise_a / params.contrast[tone]
-    return max(params.least_px, float(np.hypot(params.blurs * sigma, by_noise)))
+    return float(params.rose * 2.0 / np.sqrt(np.pi) * noise_a / params.contrast[tone])
+
+
+def _px_per_mm(photo: Photo, scale: Scale | None, params: QualityParams) -> float:
+    """The scale, or without one that of a close-up."""
+    return scale.px_per_mm if scale is not None else max(photo.rgb.shape[:2]) / params.field_mm
 
 
 def _white(photo: Photo, scale: Scale | None) -> _Float | None:
@@ -335,11 +349,15 @@ def _raised_by_light(
     return raised | ({"colour_cast"} if cast else set())
 
 
-def _raised_by_blur(sigma: float | None, photo: Photo, scale: Scale | None, params: QualityParams) -> set[str]:
-    # Real skin always shows some structure; a photo without any edge is blurred or empty of light.
+def _raised_by_noise(noise_a: float, by_noise_px: float, px_per_mm: float, params: QualityParams) -> set[str]:
+    # Few pixels are no noise: they have their own flag.
+    hidden = by_noise_px > params.least_px and by_noise_px / px_per_mm > params.too_noisy_mm
+    return {"too_noisy"} if hidden or noise_a > params.too_noisy else set()
+
+
+def _raised_by_blur(sigma: float | None, px_per_mm: float, params: QualityParams) -> set[str]:
     if sigma is None:
-        return {"blurred"}
-    px_per_mm = scale.px_per_mm if scale is not None else max(photo.rgb.shape[:2]) / params.field_mm
+        return set()
     hidden_mm = params.blurs * sigma / px_per_mm
     # A blur of one pixel is the camera's own; then the resolution is at fault, which has its own flag.
     if sigma < 2 * params.sharp_px or hidden_mm <= params.blurred_mm:

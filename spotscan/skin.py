@@ -11,6 +11,7 @@ boundary is put right at the resolution of the view (`skin_edge`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,7 @@ from spotscan.lettering import LetteringParams, find_lettering
 from spotscan.skin_colour import Float, central, chroma
 from spotscan.skin_edge import EdgeParams, refine_edge
 from spotscan.skin_regions import RegionParams, accept_shine, reject_strangers
-from spotscan.types import BoolArray, RGBArray, Scale, Skin, View
+from spotscan.types import BoolArray, FloatArray, RGBArray, Scale, Skin, View
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,12 @@ class SkinParams:
     lettering: LetteringParams = field(default_factory=LetteringParams)
 
 
-def find_skin(view: View, scale: Scale | None = None, params: SkinParams | None = None) -> Skin:
+def find_skin(
+    view: View,
+    scale: Scale | None = None,
+    params: SkinParams | None = None,
+    prints: Sequence[FloatArray] = (),
+) -> Skin:
     """Find the skin.
 
     Parameters
@@ -84,6 +90,8 @@ def find_skin(view: View, scale: Scale | None = None, params: SkinParams | None 
     scale : Scale, optional
         Its `keep_out_px` polygons are not skin.
     params : SkinParams, optional
+    prints : sequence of (K, 2) float64
+        Polygons in photo px of other printed things that are not skin.
 
     Returns
     -------
@@ -98,7 +106,8 @@ def find_skin(view: View, scale: Scale | None = None, params: SkinParams | None 
     mask = _clean(_decide(colours, params), params)
     mask = refine_edge(mask, colours, view.rgb, params.flare, params.boundary)
     if scale is not None:
-        mask &= ~_covered(view, scale, params)
+        mask &= ~_covered(view, scale.keep_out_px, params.margin_mm * scale.px_per_mm)
+    mask &= ~_covered(view, prints, 0.0)
     mask &= ~_shine(view.rgb) & ~find_lettering(view.rgb, params.lettering)
     fraction = float(mask.mean())
     return Skin(mask=mask, factor=view.factor, fraction=fraction, ita_deg=_ita(view.rgb, mask))
@@ -226,11 +235,11 @@ def _clean(mask: BoolArray, params: SkinParams) -> BoolArray:
     return np.asarray(enclosed[labels])
 
 
-def _covered(view: View, scale: Scale, params: SkinParams) -> BoolArray:
-    """Pixels under the reference and its margin."""
+def _covered(view: View, polygons: Sequence[FloatArray], margin_px: float) -> BoolArray:
+    """Pixels under the polygons and a margin around them (photo px)."""
     mask = np.zeros(view.rgb.shape[:2], np.uint8)
-    margin = params.margin_mm * scale.px_per_mm / view.factor
-    for polygon in scale.keep_out_px:
+    margin = margin_px / view.factor
+    for polygon in polygons:
         xy = np.round(view.from_photo(polygon)).astype(np.int32)
         cv2.fillPoly(mask, [xy], 1)
         cv2.polylines(mask, [xy], True, 1, thickness=max(1, round(2 * margin)))

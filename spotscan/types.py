@@ -87,7 +87,8 @@ class Scale:
     centre_px : (2,) float64
         Where on the photo `px_per_mm` is stated: the middle of the reference.
     tilt_deg : float or None
-        Angle between the reference's normal and the line of sight; None where the reference cannot tell.
+        Angle between the reference's normal and the camera's axis (an ordinary lens assumed); None where the
+        reference cannot tell.
     outline_px : (K, 2) float64
         The reference's outline, to draw and to keep spots off it. (0, 2) where there is none.
     draws : (S, 3, 3) float64
@@ -183,8 +184,8 @@ class Quality:
         False: nothing found in this photo should be believed.
     flags : tuple of str
         Names from `spotscan.flags`.
-    sharpness : float
-        0 (nothing but blur) to 1 (edges as sharp as the pixels allow).
+    sharpness : float or None
+        0 (nothing but blur) to 1 (edges as sharp as the pixels allow); None where no edge tells.
     blur_px : float or None
         1-sigma width of the blur, in photo px.
     smallest_px, smallest_mm : float or None
@@ -193,7 +194,7 @@ class Quality:
 
     usable: bool
     flags: tuple[str, ...]
-    sharpness: float
+    sharpness: float | None
     blur_px: float | None
     smallest_px: float | None
     smallest_mm: float | None

@@ -74,11 +74,20 @@ def test_draws_have_the_moments_they_are_given():
 def test_tilt_of_a_camera_of_the_assumed_focal_length(true):
     homography = plane(true, focal=0.62 * 5000)
     draws = draw_homographies(homography.ravel()[:8], np.diag(np.full(8, 1e-12)))
-    assert tilt_deg(homography, draws, np.zeros(2), PHOTO) == pytest.approx(true, abs=0.1)
+    assert tilt_deg(homography, draws, PHOTO) == pytest.approx(true, abs=0.1)
+
+
+@pytest.mark.parametrize("at", [(0, 0), (-60, 40), (80, 10)])
+@pytest.mark.parametrize("true", [0.0, 12.0])
+def test_tilt_is_that_of_the_camera_wherever_the_reference_lies(true, at):
+    moved = plane(true, focal=0.62 * 5000) @ np.array([(1, 0, at[0]), (0, 1, at[1]), (0, 0, 1.0)])
+    moved /= moved[2, 2]
+    draws = draw_homographies(moved.ravel()[:8], np.diag(np.full(8, 1e-12)))
+    assert tilt_deg(moved, draws, PHOTO) == pytest.approx(true, abs=0.2)
 
 
 @pytest.mark.parametrize("focal", [0.45, 0.9])
 def test_tilt_hardly_needs_the_focal_length_where_it_is_large(focal):
     homography = plane(40.0, focal=focal * 5000)
     draws = draw_homographies(homography.ravel()[:8], np.diag([1e-6] * 6 + [1e-14] * 2))
-    assert tilt_deg(homography, draws, np.zeros(2), PHOTO) == pytest.approx(40, abs=1)
+    assert tilt_deg(homography, draws, PHOTO) == pytest.approx(40, abs=1)

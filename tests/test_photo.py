@@ -170,8 +170,31 @@ def test_turned_upright_once(kind: str, orientation: int) -> None:
     assert_near(read_photo(data).rgb, drawn(), 0 if kind in LOSSLESS else 6)
 
 
+@pytest.mark.parametrize("orientation", SIDES)
+def test_heif_without_boxes_that_turn_it_is_turned_by_its_exif(orientation: int) -> None:
+    data = encoded(stored(drawn(), orientation), "HEIF", exif=exif(orientation).tobytes())
+    bare = data.replace(b"irot", b"free").replace(b"imir", b"free")  # a box without meaning in their place
+    assert_near(read_photo(bare).rgb, drawn(), 6)
+
+
+def test_the_boxes_of_a_heif_file_hold_against_its_exif() -> None:
+    data = encoded(drawn(), "HEIF", exif=exif(6).tobytes())
+    at = data.index(b"irot") + 4
+    upright = data[:at] + b"\0" + data[at + 1 :]  # "turn by 0 degrees"
+    assert_near(read_photo(upright).rgb, drawn(), 6)
+
+
+def test_names_of_boxes_outside_their_place_turn_nothing() -> None:
+    tags = exif(6, original="irot imir")
+    data = encoded(stored(drawn(), 6), "HEIF", exif=tags.tobytes())
+    head, tail = data.split(b"mdat", 1)
+    bare = head.replace(b"irot", b"free") + b"mdat" + tail
+    assert b"irot" in bare
+    assert_near(read_photo(bare).rgb, drawn(), 6)
+
+
 @pytest.mark.parametrize("orientation", [0, 9, 255, 65535])
-@pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG"])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG", "HEIF"])
 def test_absurd_orientation_is_ignored(kind: str, orientation: int) -> None:
     data = encoded(drawn(), kind, exif=exif(orientation), **KINDS[kind])
     assert_near(read_photo(data).rgb, drawn(), 6)

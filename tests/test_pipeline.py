@@ -329,3 +329,23 @@ def test_stated_errors_are_the_real_ones(tone):
         deviations += list((spots.diameter_mm[i] - scene.diameter_mm[j]) / spots.diameter_mm_err[i])
     within = np.mean(np.abs(deviations) < 2)
     assert 0.90 <= within <= 1.0, f"{within:.2f} of {len(deviations)} within 2 sigma"
+
+
+@pytest.mark.parametrize("reference", ["auto", "none", "px-per-mm:24"])
+def test_a_marker_that_gives_no_scale_is_no_crowd_of_spots(reference):
+    params = SceneParams(
+        width_px=1400,
+        height_px=1000,
+        px_per_mm=24,
+        tilt_deg=15,
+        azimuth_deg=40,
+        n_spots=20,
+        reference="aruco",
+        side_mm=12,
+    )
+    scene = draw_scene(params, 5)
+    found = spotscan.scan(scene.rgb, reference=reference)
+    low, high = scene.reference_area_px.min(axis=0), scene.reference_area_px.max(axis=0)
+    on_marker = ((found.spots.centre_px > low) & (found.spots.centre_px < high)).all(axis=1)
+    assert not on_marker.any()
+    assert abs(len(found.spots) - 20) <= 2

@@ -89,15 +89,49 @@ def test_pure_noise_has_no_blur_to_measure() -> None:
     noise = np.clip(np.array([200, 160, 140]) + rng.normal(0, 4, (H, W, 3)), 0, 255).astype(np.uint8)
     quality = judge(Photo(noise, ""))
     assert quality.blur_px is None
-    assert quality.sharpness == 0
+    assert quality.sharpness is None
     assert quality.smallest_px is None
-    assert "blurred" in quality.flags
+    assert not {"blurred", "too_blurred", "too_noisy"} & set(quality.flags)
+
+
+@pytest.mark.parametrize("code", [0, 128, 255])
+@pytest.mark.parametrize("fraction", [0.0, 1.0])
+def test_where_no_edge_tells_blur_and_sharpness_are_unknown(code: int, fraction: float) -> None:
+    quality = judge(Photo(np.full((H, W, 3), code, np.uint8), ""), on=skin(fraction))
+    assert quality.blur_px is None
+    assert quality.sharpness is None
+    assert not {"blurred", "too_blurred", "too_noisy"} & set(quality.flags)
+    # Light is judged over the whole photo where there is no skin.
+    assert ("too_dark" in quality.flags, "too_bright" in quality.flags) == (code == 0, code == 255)
+
+
+def test_without_skin_light_is_judged_but_not_shine_or_colour() -> None:
+    rgb = np.full((H, W, 3), (40, 160, 60), np.uint8)  # a lawn with a little shine
+    rgb[:40] = 255
+    assert judge(Photo(rgb, ""), on=skin(0.0)).flags == ("no_scale", "no_skin")
+
+
+@pytest.mark.parametrize("shape", [(600, 801), (1500, 2001)])
+@pytest.mark.parametrize("px_per_mm", [None, 12.0, 60.0])
+def test_a_photo_of_nothing_but_noise_is_unusable(shape: tuple[int, int], px_per_mm: float | None) -> None:
+    rgb = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    quality = judge(Photo(rgb, ""), px_per_mm and scale(px_per_mm))
+    assert "too_noisy" in quality.flags
+    assert not quality.usable
+    assert quality.smallest_px is None
+
+
+def test_noise_is_too_much_where_it_hides_two_millimetres() -> None:
+    photo = draw(0.7, noise=35.0)  # hides discs below about 10 px
+    assert "too_noisy" not in judge(photo, scale(15.0)).flags
+    assert "too_noisy" in judge(photo, scale(3.0)).flags
+    assert "too_noisy" not in judge(draw(0.7, noise=6.0), scale(1.5)).flags  # too few pixels, not too much noise
 
 
 def test_sharpness_falls_with_blur_and_stays_in_its_range() -> None:
     values = [judge(draw(s)).sharpness for s in (0.5, 1.0, 2.0, 4.0)]
     assert values == sorted(values, reverse=True)
-    assert all(0 <= v <= 1 for v in values)
+    assert all(v is not None and 0 <= v <= 1 for v in values)
     assert values[0] > 0.8
     assert values[-1] < 0.25
 

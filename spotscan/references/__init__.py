@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spotscan.errors import ReferenceNotFoundError, UsageError
-from spotscan.types import Photo, Scale
+from spotscan.types import FloatArray, Photo, Scale
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,18 @@ def parse_reference(text: str) -> Reference:
         todo = f"write '{kind.usage}' with a number from {low:g} to {high:g} {kind.unit}"
         raise UsageError(what, where, todo)
     return Reference(name, number, f"{name}:{value.strip()}")
+
+
+def find_prints(photo: Photo, scale: Scale | None) -> tuple[FloatArray, ...]:
+    """Polygons (K, 2) in photo px of printed markers that gave no scale, lest their squares be taken for spots.
+
+    Empty where the scale comes from markers itself: `Scale.keep_out_px` has them.
+    """
+    if scale is not None and scale.keep_out_px:
+        return ()
+    from spotscan.references.markers import printed_markers
+
+    return printed_markers(photo)
 
 
 def find_scale(photo: Photo, reference: str = "auto") -> Scale | None:

@@ -105,12 +105,19 @@ def scale_from_side(photo: Photo, side_mm: float) -> Scale | None:
         plane = fit_plane(squares, side_mm=side_mm)
     to_mm = plane.to_mm @ np.linalg.inv(matrix(plane.h))
     outline = UNIT_CORNERS * side_mm / 2
-    covered = []
-    for square in squares:
-        corners = project(to_mm, square.corners_px)
-        quiet = 1 + 2 / len(square.marker.cells)  # the white zone is one module wide
-        covered.append(corners.mean(0) + (corners - corners.mean(0)) * quiet)
-    return _scale(photo, f"aruco:{side_mm:g}", plane, outline, tuple(covered), ())
+    covered = tuple(_with_margin(square, project(to_mm, square.corners_px)) for square in squares)
+    return _scale(photo, f"aruco:{side_mm:g}", plane, outline, covered, ())
+
+
+def printed_markers(photo: Photo) -> tuple[FloatArray, ...]:
+    """Outlines (4, 2) in px of all markers of any family, with their white margin: no spot lies on them."""
+    squares = (measure_square(photo.rgb, marker) for marker in find_markers(photo, params=_CARD_DETECTION))
+    return tuple(_with_margin(square, square.corners_px, 2.0) for square in squares if _credible(square))
+
+
+def _with_margin(square: Square, corners: FloatArray, modules: float = 1.0) -> FloatArray:
+    """The corners moved out by the white zone: at least one module, commonly cut at two."""
+    return np.asarray(corners.mean(0) + (corners - corners.mean(0)) * (1 + 2 * modules / len(square.marker.cells)))
 
 
 def _scale(
@@ -125,7 +132,7 @@ def _scale(
     mm_to_px = matrix(plane.h) @ from_mm
     drawn = draw_homographies(plane.h, plane.covariance, _PARAMS.n_draws) @ from_mm
     centre_mm = outline_mm.mean(axis=0)
-    tilt = tilt_deg(mm_to_px, drawn, centre_mm, (photo.height_px, photo.width_px))
+    tilt = tilt_deg(mm_to_px, drawn, (photo.height_px, photo.width_px))
     scale = Scale(
         reference=reference,
         px_to_mm=_upright(np.linalg.inv(mm_to_px)),
