@@ -233,8 +233,12 @@ def _hull_density(xy_mm: FloatArray) -> float | None:
 
 
 def _mean_neighbour_distance(xy: FloatArray) -> float:
-    from scipy.spatial import cKDTree
+    from scipy.spatial import cKDTree, distance
 
+    if len(xy) <= 200:  # all distances, in less time than a tree takes to grow
+        apart = distance.cdist(xy, xy)
+        np.fill_diagonal(apart, np.inf)
+        return float(apart.min(axis=1).mean())
     # A plain tree: building a balanced one takes longer than the one query it is for.
     tree = cKDTree(xy, balanced_tree=False, compact_nodes=False)
     return float(tree.query(xy, k=2)[0][:, 1].mean())

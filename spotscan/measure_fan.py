@@ -179,17 +179,16 @@ def _plane(value: NDArray[Any], at: NDArray[np.intp]) -> tuple[F32, float]:
     """A plane through the pixels `at` (fitted twice, outliers left out), and the scatter about it, 1 sigma."""
     height, width = value.shape
     y, x = np.divmod(at, width)
-    design = np.stack([np.ones(len(at)), x - width / 2, y - height / 2], axis=1)
+    design = np.stack([np.ones(len(at)), x - width / 2, y - height / 2])
     level = value.reshape(-1)[at].astype(float)
-    keep = np.ones(len(at), bool)
-    for _ in range(2):
-        a = design[keep]
-        plane = np.linalg.solve(a.T @ a + 1e-6 * np.eye(3), a.T @ level[keep])
-        rest = np.abs(level - design @ plane)
+    kept = design
+    for _ in range(2):  # those left out are 0 in `kept`
+        plane = np.linalg.solve(kept @ design.T + 1e-6 * np.eye(3), kept @ level)
+        rest = np.abs(level - plane @ design)
         noise = 1.4826 * float(_median(rest))
-        keep = rest <= 2.5 * noise + 1e-9
+        kept = design * (rest <= 2.5 * noise + 1e-9)
     x, y = np.arange(width) - width / 2, np.arange(height) - height / 2
-    return (plane[0] + plane[1] * x[None] + plane[2] * y[:, None]).astype(np.float32), noise
+    return np.add.outer(plane[0] + plane[2] * y, plane[1] * x).astype(np.float32), noise
 
 
 def _around(crop: Crop, own: U8) -> U8:
@@ -214,7 +213,7 @@ def _region(profile: _Profile, own: U8, core: BoolArray, others: U8, p: MeasureP
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     above = cv2.morphologyEx(above, cv2.MORPH_OPEN, disc)
     count, parts = cv2.connectedComponents(above, connectivity=4)
-    votes = np.bincount(parts.reshape(-1), own.reshape(-1), minlength=count)
+    votes = np.bincount(parts[own > 0], minlength=count)
     votes[0] = 0
     if not votes.any():
         return None

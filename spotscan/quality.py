@@ -17,6 +17,7 @@ from spotscan.flags import FLAGS
 from spotscan.types import BoolArray, Photo, Quality, RGBArray, Scale, Skin
 
 _Float = NDArray[np.float32]
+_Tile = tuple[_Float, BoolArray]
 # White noise of 1 makes this rms of one gradient component after smoothing by sigma = 1: 1 / sqrt(8 pi).
 _GRADIENT_OF_NOISE = 0.2
 # Extra smoothings, px, at which edges are looked at: one shift of the blur of a sharp photo each.
@@ -117,8 +118,9 @@ def judge_quality(photo: Photo, skin: Skin, scale: Scale | None, params: Quality
     """
     params = params or QualityParams()
     structure = _structure(photo, skin)
-    sigma = _sigma(photo, skin, scale, structure, params)
-    noise = _noise(_tiles(photo, skin, None, structure, 1, params))
+    tiles = _tiles(photo, skin, structure, 1, params)
+    sigma = _sigma(photo, skin, scale, structure, tiles, params)
+    noise = _noise(tiles)
     stride = max(1, round(np.sqrt(photo.width_px * photo.height_px / params.sample_px)))
     sample = np.ascontiguousarray(photo.rgb[stride // 2 :: stride, stride // 2 :: stride])
     raised = _raised_by_content(skin, scale, photo, params)
@@ -162,13 +164,19 @@ def blur_sigma(
     with their sign, so that noise averages out instead of passing for sharpness. Wide blur is measured on a
     photo averaged down. Lines (hairs) and marks smaller than the blur read sharper than they are.
     """
-    return _sigma(photo, skin, scale, _structure(photo, skin), params or QualityParams())
+    params, structure = params or QualityParams(), _structure(photo, skin)
+    return _sigma(photo, skin, scale, structure, _tiles(photo, skin, structure, 1, params), params)
 
 
-def _sigma(photo: Photo, skin: Skin, scale: Scale | None, structure: _Float, params: QualityParams) -> float | None:
+def _sigma(
+    photo: Photo, skin: Skin, scale: Scale | None, structure: _Float, finest: list[_Tile], params: QualityParams
+) -> float | None:
     found = None
     for level in (1, 2, 4, 8):
-        tiles = _tiles(photo, skin, scale, structure, level, params)
+        if level == 1:
+            tiles = finest + _corners(photo, skin, scale, params)
+        else:
+            tiles = _tiles(photo, skin, structure, level, params)
         variances = [_edge_variance(green, mask, params) for green, mask in tiles if min(green.shape) >= 24]
         known = [v for v in variances if v is not None]
         if not known:
@@ -217,7 +225,7 @@ def _gradient(image: NDArray[Any]) -> tuple[_Float, _Float]:
     )
 
 
-def _noise(tiles: list[tuple[_Float, BoolArray]]) -> float:
+def _noise(tiles: list[_Tile]) -> float:
     """1-sigma noise of a pixel in codes: Immerkaer's (1996) mask, median instead of mean against texture."""
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     rough = [np.abs(cv2.filter2D(green, -1, kernel))[mask][::13] for green, mask in tiles]
@@ -233,23 +241,25 @@ def _structure(photo: Photo, skin: Skin) -> _Float:
     return np.asarray(cv2.absdiff(sample, cv2.blur(sample, (7, 7))) * _resize(skin.mask, sample.shape), np.float32)
 
 
-def _tiles(
-    photo: Photo, skin: Skin, scale: Scale | None, structure: _Float, level: int, params: QualityParams
-) -> list[tuple[_Float, BoolArray]]:
-    """Green, averaged down by `level`, and where to look: skin with most structure, the reference."""
+def _tiles(photo: Photo, skin: Skin, structure: _Float, level: int, params: QualityParams) -> list[_Tile]:
+    """Green, averaged down by `level`, and where to look: the skin with most structure."""
     side = params.tile_px * level
     rows, cols = max(1, photo.height_px // side), max(1, photo.width_px // side)
     score = cv2.resize(structure, (cols, rows), interpolation=cv2.INTER_AREA).ravel()
     best = [i for i in np.argsort(score)[::-1][: max(1, params.tiles // level)] if score[i] > 0]
     places = [((i % cols + 0.5) * photo.width_px / cols, (i // cols + 0.5) * photo.height_px / rows) for i in best]
-    tiles = [_tile(photo, skin, x, y, side, level) for x, y in places]
-    if scale is not None and level == 1:
-        corners = [_tile(photo, skin, float(x), float(y), params.tile_px // 2, 1) for x, y in scale.outline_px[:4]]
-        tiles += [(green, np.ones_like(mask)) for green, mask in corners]
-    return tiles
+    return [_tile(photo, skin, x, y, side, level) for x, y in places]
 
 
-def _tile(photo: Photo, skin: Skin, x: float, y: float, side: int, level: int) -> tuple[_Float, BoolArray]:
+def _corners(photo: Photo, skin: Skin, scale: Scale | None, params: QualityParams) -> list[_Tile]:
+    """The reference: green around its corners, all of which counts."""
+    if scale is None:
+        return []
+    tiles = [_tile(photo, skin, float(x), float(y), params.tile_px // 2, 1) for x, y in scale.outline_px[:4]]
+    return [(green, np.ones_like(mask)) for green, mask in tiles]
+
+
+def _tile(photo: Photo, skin: Skin, x: float, y: float, side: int, level: int) -> _Tile:
     """Green and skin mask of a tile around (x, y), shifted to lie inside the photo."""
     x0 = int(np.clip(round(x - side / 2), 0, max(0, photo.width_px - side)))
     y0 = int(np.clip(round(y - side / 2), 0, max(0, photo.height_px - side)))
@@ -260,8 +270,8 @@ def _tile(photo: Photo, skin: Skin, x: float, y: float, side: int, level: int) -
     mh, mw = skin.mask.shape
     rows = ((np.arange(h) + 0.5) * level + y0) / photo.height_px * mh
     cols = ((np.arange(w) + 0.5) * level + x0) / photo.width_px * mw
-    index = np.ix_(np.minimum(rows.astype(int), mh - 1), np.minimum(cols.astype(int), mw - 1))
-    return np.asarray(crop, np.float32), skin.mask[index]
+    row, col = np.minimum(rows.astype(int), mh - 1), np.minimum(cols.astype(int), mw - 1)
+    return np.asarray(crop, np.float32), skin.mask[row].take(col, axis=1)
 
 
 def _resize(mask: BoolArray, shape: tuple[int, ...]) -> BoolArray:
@@ -337,7 +347,8 @@ def _raised_by_light(
     pixels = sample[around]
     if float((pixels[:, 1] >= 245).mean()) > params.bright_share:
         raised.add("too_bright")
-    if float((pixels.min(axis=1) >= 250).mean()) > params.glare_share:
+    shine = cv2.inRange(sample, (250, 250, 250), (255, 255, 255)) > 0
+    if float(shine[around].mean()) > params.glare_share:
         raised.add("glare")
     reference = white if white is not None else np.median(sample[mask], axis=0)
     red, grn, blue = -np.log10(colour.SRGB_TO_LINEAR[np.clip(reference, 0, 255).astype(int)] + 0.006)

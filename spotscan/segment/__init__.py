@@ -18,7 +18,7 @@ import numpy as np
 from spotscan.segment.contrast import blur, mark_contrast
 from spotscan.segment.dark import add_dark_marks
 from spotscan.segment.labels import keep_compact, label_marks
-from spotscan.segment.marks import clear_peaks, cover, on_hair, select_marks
+from spotscan.segment.marks import cover, on_hair, select_marks
 from spotscan.segment.params import SegmentParams
 from spotscan.segment.peaks import find_peaks, pyramid
 from spotscan.types import Scale, Skin, Spots, View
@@ -50,14 +50,13 @@ def find_spots(view: View, skin: Skin, scale: Scale | None, params: SegmentParam
     )
     if not mask.any():
         return Spots(np.zeros((height, width), np.int32), view.factor, np.zeros(0))
-    contrast, hairs = mark_contrast(view, mask, p)
+    contrast, hairs = mark_contrast(view, mask, p, sized=scale is not None)
+    smooth = blur(contrast, 0.7 * p.first_sigma_px)
     levels = pyramid(contrast, mask, p)
     marks = np.zeros_like(mask)
-    for _ in range(p.passes - 1):  # each pass leaves the marks of the one before out of the noise
+    for _ in range(p.passes):  # each pass leaves the marks of the one before out of the noise
         peaks = find_peaks(levels, marks, p)
-        marks = cover(clear_peaks(peaks[~on_hair(peaks, hairs, p)], p), mask.shape)
-    peaks = find_peaks(levels, marks, p)
-    smooth = blur(contrast, 0.7 * p.first_sigma_px)
-    peaks = select_marks(peaks[~on_hair(peaks, hairs, p)], smooth, p)
+        peaks = select_marks(peaks[~on_hair(peaks, hairs, p)], smooth, p)
+        marks = cover(peaks, mask.shape)
     spots = keep_compact(label_marks(peaks, smooth, mask), mask, peaks, view, scale, p)
     return add_dark_marks(spots, view, mask, hairs, scale, p)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from spotscan.colour import SRGB_TO_ABSORBANCE
-from spotscan.segment.contrast import Mask, blur, comb_out, fill_outside
+from spotscan.segment.contrast import Mask, blur, comb_out, fill_outside, set_pixels
 from spotscan.segment.labels import Labels, keep_compact, label_marks
 from spotscan.segment.marks import is_sharp, select_marks
 from spotscan.segment.params import SegmentParams
@@ -46,6 +46,8 @@ def add_dark_marks(spots: Spots, view: View, mask: Mask, hairs: Mask, scale: Sca
         return spots
     half = View(view.rgb[::2, ::2][: size[1], : size[0]], 2 * view.factor)
     found = keep_compact(label_marks(peaks, smooth, skin), skin, peaks, half, scale, strict)
+    if not len(found):
+        return spots
     whole = cv2.resize(found.labels, view.rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     return _merge(spots, np.asarray(whole, np.int32), found)
 
@@ -53,12 +55,15 @@ def add_dark_marks(spots: Spots, view: View, mask: Mask, hairs: Mask, scale: Sca
 def _merge(spots: Spots, dark: Labels, found: Spots) -> Spots:
     """Add each dark region that no spot covers by half; the spots that lie mostly in it are parts of it."""
     labels, snr = spots.labels.copy(), list(spots.snr)
-    area = np.bincount(labels.ravel(), minlength=len(snr) + 1)
+    x, y = set_pixels(labels)
+    area = np.bincount(labels[y, x], minlength=len(snr) + 1)
     gone = np.zeros(len(snr) + 1, bool)
+    x, y = set_pixels(dark)
     for i in range(1, len(found) + 1):
-        region = dark == i
+        region = dark[y, x] == i
+        region = y[region], x[region]
         shared = np.bincount(spots.labels[region], minlength=len(area))[1:]
-        if shared.max(initial=0) >= 0.5 * region.sum():
+        if shared.max(initial=0) >= 0.5 * len(region[0]):
             continue
         gone[1:] |= shared > 0.5 * area[1:]
         labels[region] = len(snr) + 1

@@ -41,7 +41,7 @@ def label_marks(peaks: Peaks, smooth: F32, mask: Mask) -> Labels:
 def _flood(labels: Labels, domain: Mask, smooth: F32, radius: FloatArray) -> None:
     """Grow the seeds in `labels` over the domain, in place: watershed where a part holds several, else all of it."""
     count, parts = cv2.connectedComponents(domain, connectivity=8)
-    x, y = set_pixels((labels > 0).astype(np.uint8))
+    x, y = set_pixels(labels)
     pairs = np.unique(np.c_[parts[y, x], labels[y, x]], axis=0)
     part, held = np.unique(pairs[:, 0], return_counts=True)
     alone = np.zeros(count, np.int32)
@@ -77,7 +77,7 @@ def _relief(smooth: F32, here: NDArray[np.bool_], radius: float) -> F32:
 def keep_compact(labels: Labels, mask: Mask, peaks: Peaks, view: View, scale: Scale | None, p: SegmentParams) -> Spots:
     """Drop what is too long, too small or too much part of the skin's edge to be a mark; number the rest from 1."""
     n = len(peaks)
-    x, y = set_pixels((labels > 0).astype(np.uint8))
+    x, y = set_pixels(labels)
     rank = labels[y, x]
     count = np.bincount(rank, minlength=n + 1)[1:].astype(float)
     safe = np.maximum(count, 1)
@@ -108,7 +108,9 @@ def keep_compact(labels: Labels, mask: Mask, peaks: Peaks, view: View, scale: Sc
         keep &= (diameter_px >= p.min_diameter_mm * px_per_mm) & (diameter_px <= p.max_diameter_mm * px_per_mm)
     renumber = np.zeros(n + 1, np.int32)
     renumber[1:][keep] = np.arange(1, keep.sum() + 1)
-    return Spots(renumber[labels], view.factor, peaks.score[keep])
+    kept = np.zeros_like(labels)
+    kept[y, x] = renumber[rank]
+    return Spots(kept, view.factor, peaks.score[keep])
 
 
 def _beside_reference(view: View, scale: Scale | None) -> Mask:

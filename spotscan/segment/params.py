@@ -17,6 +17,9 @@ class SegmentParams:
         Share of the mean variance added to each channel, so that no channel is trusted for being merely smooth.
     hair_px : view px
         Hairs are thinner than this: 0.2 mm at 10 px/mm, with their blur and their crossings.
+    close_up_px : view px
+        Without a scale a photo with at least so many pixels on its shorter side may show hairs twice as wide; smaller
+        ones are seldom so near.
     hair_depth : 1
         Hairs are darker than the skin beside them by at least this share, in red.
     shine_clip : sigma
@@ -73,6 +76,7 @@ class SegmentParams:
     target: tuple[float, float, float] = (0.25, 1.0, 0.8)
     regularisation: float = 0.05
     hair_px: int = 7
+    close_up_px: int = 700
     hair_depth: float = 0.08
     shine_clip: float = 2.0
 

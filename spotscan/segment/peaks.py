@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from spotscan.segment.contrast import F32, Mask, blur
+from spotscan.segment.contrast import F32, Mask, blur, set_pixels
 from spotscan.segment.params import SegmentParams
 from spotscan.types import BoolArray, FloatArray
 
@@ -77,18 +77,18 @@ def _level(response: F32, mask: Mask, sigma: float, step: float, p: SegmentParam
     top = cv2.compare(response, cv2.dilate(response, np.ones((3, 3), np.uint8)), cv2.CMP_GE)
     radius = RADIUS_PER_SIGMA * sigma * step
     floor = p.min_contrast * (1 + p.faint_radius_px / radius)
-    high = cv2.inRange(response, np.array([floor * PEAK_PER_CONTRAST]), np.array([np.inf]))
-    found = cv2.findNonZero(cv2.bitwise_and(top, high, mask=mask))
-    xy = np.zeros((0, 2), int) if found is None else found.reshape(-1, 2).astype(int)
-    roundness = _roundness(response, xy[:, 0], xy[:, 1])
+    high = (response >= floor * PEAK_PER_CONTRAST).view(np.uint8)
+    x, y = set_pixels(cv2.bitwise_and(top, high, mask=mask))
+    roundness = _roundness(response, x, y)
     keep = roundness >= p.min_roundness
-    xy, roundness = xy[keep], roundness[keep]
+    x, y, roundness = x[keep], y[keep], roundness[keep]
+    xy = np.stack([x, y], axis=1).astype(float)
     sparse = np.s_[::_NOISE_STRIDE, ::_NOISE_STRIDE]
     return Level(
         xy=(xy + 0.5) * step - 0.5,
         place=xy / _NOISE_STRIDE,
         radius=radius,
-        value=response[xy[:, 1], xy[:, 0]].astype(float),
+        value=response[y, x].astype(float),
         roundness=roundness,
         sample=np.ascontiguousarray(response[sparse]),
         skin=np.ascontiguousarray(mask[sparse]),
@@ -98,7 +98,7 @@ def _level(response: F32, mask: Mask, sigma: float, step: float, p: SegmentParam
 
 def find_peaks(levels: list[Level], marks: Mask, p: SegmentParams) -> Peaks:
     """All maxima, scored against the noise around them; `marks` (view px) are left out of the noise."""
-    parts = [(lv.value / _noise(lv, marks, p) * np.sqrt(lv.roundness), lv) for lv in levels]
+    parts = [(lv.value / _noise(lv, marks, p) * np.sqrt(lv.roundness), lv) for lv in levels if len(lv.value)]
     if not parts:
         return Peaks(np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0))
     peaks = Peaks(
