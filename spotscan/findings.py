@@ -13,7 +13,7 @@ from spotscan.types import Density, FloatArray, Measurements, Quality
 CLASSES = ("spot", "angioma", "lesion")
 
 # Flags under which marks go unseen or change size: the numbers of such a photo may be too low.
-_POOR = frozenset({"blurred", "too_dark", "too_bright", "glare", "low_resolution", "little_skin"})
+_POOR = frozenset({"blurred", "focus_unknown", "too_dark", "too_bright", "glare", "low_resolution", "little_skin"})
 
 
 def summarise(
@@ -65,7 +65,7 @@ def image_quality(quality: Quality) -> Literal["good", "poor", "unusable"]:
     """Three grades from the flags.
 
     ``unusable``: `quality.usable` is False or a flag is marked unusable in the registry. ``poor``: a flag
-    under which marks go unseen or are measured wrongly (blurred, too_dark, too_bright, glare,
+    under which marks go unseen or are measured wrongly (blurred, focus_unknown, too_dark, too_bright, glare,
     low_resolution, little_skin). ``good``: any other. A missing scale is no fault of the photo, its sizes
     are None; colour_cast blurs only the names of colours; dark_skin is the person, not the photo, and
     stands in `quality.flags`.

@@ -42,6 +42,12 @@ _ALL = (
         "Hold still, tap the skin on the screen to focus, step back a little.",
     ),
     Flag(
+        "focus_unknown",
+        "photo",
+        "Nothing in the photo shows whether it is in focus: marks may be hidden in a blur.",
+        "Tap the skin on the screen to focus; put the printed card in the photo.",
+    ),
+    Flag(
         "too_blurred",
         "photo",
         "So blurred that small marks cannot be seen.",

@@ -95,7 +95,7 @@ def judge_quality(photo: Photo, skin: Skin, scale: Scale | None, params: Quality
 
     Blur is the sigma of a Gaussian, measured at edges on skin and around the reference by how much further
     blurring weakens their gradient (after Zhuo & Sim 2011); see `blur_sigma`. Sharpness is ``min(1,
-    sharp_px / sigma)``. Where no edge tells the blur, both are None, and blur raises no flag.
+    sharp_px / sigma)``. Where no edge tells the blur, both are None, and the flag `focus_unknown` says so.
 
     The smallest mark that can be seen and measured has the diameter, in px::
 
@@ -368,7 +368,7 @@ def _raised_by_noise(noise_a: float, by_noise_px: float, px_per_mm: float, param
 
 def _raised_by_blur(sigma: float | None, px_per_mm: float, params: QualityParams) -> set[str]:
     if sigma is None:
-        return set()
+        return {"focus_unknown"}
     hidden_mm = params.blurs * sigma / px_per_mm
     # A blur of one pixel is the camera's own; then the resolution is at fault, which has its own flag.
     if sigma < 2 * params.sharp_px or hidden_mm <= params.blurred_mm:

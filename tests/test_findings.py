@@ -87,7 +87,7 @@ def test_class_mix_is_the_mean_probability_and_sums_to_one() -> None:
 
 @pytest.mark.parametrize("name", [flag.name for flag in FLAGS.values() if flag.concerns == "photo"])
 def test_every_flag_has_its_grade(name: str) -> None:
-    hides_marks = {"blurred", "too_dark", "too_bright", "glare", "low_resolution", "little_skin"}
+    hides_marks = {"blurred", "focus_unknown", "too_dark", "too_bright", "glare", "low_resolution", "little_skin"}
     expected = "unusable" if FLAGS[name].unusable else "poor" if name in hides_marks else "good"
     assert image_quality(replace(GOOD, flags=(name,))) == expected
 

@@ -101,6 +101,7 @@ def test_where_no_edge_tells_blur_and_sharpness_are_unknown(code: int, fraction:
     assert quality.blur_px is None
     assert quality.sharpness is None
     assert not {"blurred", "too_blurred", "too_noisy"} & set(quality.flags)
+    assert ("focus_unknown" in quality.flags) == (fraction == 1.0)
     # Light is judged over the whole photo where there is no skin.
     assert ("too_dark" in quality.flags, "too_bright" in quality.flags) == (code == 0, code == 255)
 

@@ -20,7 +20,7 @@ from spotscan.types import BoolArray, FloatArray
 
 
 def clear_peaks(peaks: Peaks, p: SegmentParams) -> Peaks:
-    """The peaks beyond doubt, each place once: where the noise must not be taken."""
+    """The peaks beyond doubt, each place once."""
     peaks = peaks[peaks.score >= p.min_snr]
     return peaks[_distinct(peaks, np.ones(len(peaks), bool))]
 
