@@ -133,15 +133,16 @@ def tilt_deg(mm_to_px: FloatArray, draws: FloatArray, shape: tuple[int, int]) ->
     centred = np.array([(1, 0, -(width - 1) / 2), (0, 1, -(height - 1) / 2), (0, 0, 1.0)])
     seen = centred @ np.concatenate([mm_to_px[None], draws])
     away = np.linspace(-3, 3, 61)  # sigma
-    costs, tilts = [], []
-    for focal in FOCAL_PER_DIAGONAL * np.hypot(height, width) * np.exp(FOCAL_SPREAD * away):
-        axes = seen[:, :, :2] / np.array([focal, focal, 1.0])[:, None]
-        a, b = axes[:, :, 0], axes[:, :, 1]
-        aa, bb, ab = (a * a).sum(axis=1), (b * b).sum(axis=1), (a * b).sum(axis=1)
-        misfit = np.stack([(aa - bb) / 2, ab], axis=1) / np.sqrt(aa * bb)[:, None]
-        scatter = np.cov(misfit[1:].T) + 1e-8 * np.eye(2)
-        costs.append(misfit[0] @ np.linalg.solve(scatter, misfit[0]))
-        normal = np.cross(a[0], b[0])
-        tilts.append(np.arccos(min(1.0, abs(normal[2]) / np.linalg.norm(normal))))
-    cost = np.array(costs) + away**2
+    focal = FOCAL_PER_DIAGONAL * np.hypot(height, width) * np.exp(FOCAL_SPREAD * away)
+    lens = np.stack([focal, focal, np.ones_like(focal)], axis=-1)
+    axes = seen[:, :, :2] / lens[:, None, :, None]  # (focal, draw, xyz, axis)
+    a, b = axes[..., 0], axes[..., 1]
+    aa, bb, ab = (a * a).sum(axis=-1), (b * b).sum(axis=-1), (a * b).sum(axis=-1)
+    misfit = np.stack([(aa - bb) / 2, ab], axis=-1) / np.sqrt(aa * bb)[..., None]
+    rest = misfit[:, 1:] - misfit[:, 1:].mean(axis=1, keepdims=True)
+    scatter = np.einsum("fsi,fsj->fij", rest, rest) / (len(draws) - 1) + 1e-8 * np.eye(2)
+    best = misfit[:, 0]
+    cost = np.einsum("fi,fi->f", best, np.linalg.solve(scatter, best[..., None])[..., 0]) + away**2
+    normal = np.cross(a[:, 0], b[:, 0])
+    tilts = np.arccos(np.minimum(1.0, np.abs(normal[:, 2]) / np.linalg.norm(normal, axis=-1)))
     return float(np.degrees(np.average(tilts, weights=np.exp(-0.5 * (cost - cost.min())))))
