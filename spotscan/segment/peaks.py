@@ -125,7 +125,7 @@ def _noise(level: Level, marks: Mask, p: SegmentParams) -> FloatArray:
     centre = float(np.median(values))
     spread = max(1.4826 * float(np.median(np.abs(values - centre))), 1e-6)
     below = np.clip(centre - level.sample, 0, p.noise_clip * spread) * skin
-    shrink = max(1, int(level.window / 8))
+    shrink = max(1, int(level.window / 4))
     size = (max(1, width // shrink), max(1, height // shrink))
     near = blur(np.asarray(cv2.resize(below, size, interpolation=cv2.INTER_AREA), np.float32), level.window / shrink)
     free = np.asarray(cv2.resize(skin.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
