@@ -23,7 +23,7 @@ from spotscan.references import find_scale
 from spotscan.references.detect import find_markers
 from spotscan.references.edges import measure_square
 from spotscan.references.plane import fit_plane
-from spotscan.types import Photo
+from spotscan.types import FloatArray, Photo
 
 Corners = dict[int, NDArray[np.float64]]
 
@@ -85,6 +85,14 @@ def _centre(to_mm: NDArray, corners: NDArray) -> NDArray:
     return project(to_mm, corners).mean(0)
 
 
+def _tilt_to_axis(px_to_mm: FloatArray, lens: list[float]) -> float:
+    """Tilt to the camera's axis where the lens is known; the labels of `gt.json` are tilts to the line of sight."""
+    fx, fy, cx, cy = lens
+    rays = np.linalg.inv([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]) @ np.linalg.inv(px_to_mm)
+    normal = np.cross(rays[:, 0], rays[:, 1])
+    return float(np.degrees(np.arccos(abs(normal[2]) / np.linalg.norm(normal))))
+
+
 def run() -> dict[str, float]:
     """Median and 95th percentile of the relative errors, in per cent, and how many AprilTags were read."""
     truths = json.loads((folder("eval", "scale") / "gt.json").read_text())
@@ -105,7 +113,7 @@ def run() -> dict[str, float]:
                 tilted.append(bool(ours))
             if "tilt_deg" in truth and ours:
                 scale = find_scale(photo, f"aruco:{side}")
-                tilt_errors.append(abs(scale.tilt_deg - truth["tilt_deg"]))
+                tilt_errors.append(abs(scale.tilt_deg - _tilt_to_axis(scale.px_to_mm, truth["K"])))
             continue
         h, w = side / 2, side / 2
         flat = np.array([(-w, -h), (w, -h), (w, h), (-w, h)], np.float32)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from spotscan.measure_crop import Box, MeasureParams
 from spotscan.measure_edge import Edges, areas, centroids, read_edges
 from spotscan.measure_fan import Fan, Points, read_fan
+from spotscan.regions import boxes, set_pixels
 from spotscan.types import BoolArray, FloatArray, Measurements, Photo, Scale, Skin, Spots
 
 __all__ = ["MeasureParams", "measure_spots"]
@@ -81,14 +82,10 @@ def measure_spots(
 
 def _boxes(labels: NDArray[np.int32]) -> list[Box]:
     """x0, y0, x1, y1 (exclusive) of the labels 1, 2 ..."""
-    y, x = np.divmod(np.flatnonzero(labels > 0), labels.shape[1])
+    x, y = set_pixels(labels)
     label = labels[y, x]
-    low = np.full((2, int(label.max(initial=0)) + 1), np.iinfo(np.int64).max)
-    high = np.zeros_like(low)
-    for axis, place in enumerate((x, y)):  # one at a time: `at` is fast on plain arrays only
-        np.minimum.at(low[axis], label, place)
-        np.maximum.at(high[axis], label, place + 1)
-    x0, y0, x1, y1 = np.concatenate([low, high])[:, 1:].tolist()
+    low, high = boxes(x, y, label, int(label.max(initial=0)) + 1)
+    x0, y0, x1, y1 = np.concatenate([low, high + 1])[:, 1:].tolist()
     return list(zip(x0, y0, x1, y1, strict=True))
 
 

@@ -22,7 +22,7 @@ PACKAGE = ROOT / "spotscan"
 
 # The layers: what each module of the package may import of it. A name with `*` is a family of modules.
 GROUND = {"_version", "errors", "flags", "types"}
-TOOLS = {"colour", "geometry", "view", "card_layout"}
+TOOLS = {"colour", "geometry", "regions", "view", "card_layout"}
 STAGES = {"photo", "references", "skin", "quality", "segment", "measure", "density"}
 PARTS = {"lettering": "skin"}  # parts of a stage under a name of their own
 LAYERS: dict[str, set[str]] = {

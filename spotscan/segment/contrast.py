@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from spotscan.colour import absorbance
+from spotscan.regions import boxes, set_pixels
 from spotscan.segment.params import SegmentParams
 from spotscan.types import View
 
@@ -19,23 +18,6 @@ Mask = NDArray[np.uint8]
 def blur(image: F32, sigma: float) -> F32:
     """Gaussian blur; the border mirrors."""
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101), np.float32)
-
-
-def set_pixels(mask: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Columns and rows of the pixels set (`np.nonzero` and `cv2.findNonZero` take five times as long)."""
-    y, x = np.divmod(np.flatnonzero(mask != 0), mask.shape[1])
-    return x, y
-
-
-def boxes(
-    x: NDArray[np.int64], y: NDArray[np.int64], part: NDArray[Any], count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Lowest and highest x, y (count, 2) of the pixels of each part (OpenCV's statistics take six times as long)."""
-    low, high = np.full((count, 2), np.iinfo(np.int64).max // 4), np.full((count, 2), -1)
-    for axis, value in enumerate((x, y)):
-        np.minimum.at(low[:, axis], part, value)
-        np.maximum.at(high[:, axis], part, value)
-    return np.minimum(low, high), high
 
 
 def mark_contrast(view: View, mask: Mask, p: SegmentParams, sized: bool = True) -> tuple[F32, Mask]:
@@ -121,7 +103,7 @@ def _find_hairs(red: Mask, mask: Mask, p: SegmentParams) -> Mask:
     x, y = set_pixels(thin)
     part = parts[y, x]
     low, high = boxes(x, y, part, count)
-    length = np.hypot(*(high - low + 1).T)
+    length = np.hypot(*(high - low + 1))
     hair = (length >= 2.5 * p.hair_px) & (np.bincount(part, minlength=count) <= 0.6 * p.hair_px * length)
     out = np.zeros_like(mask)
     out[y, x] = hair[part]

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from spotscan.colour import SRGB_TO_ABSORBANCE
-from spotscan.segment.contrast import Mask, blur, comb_out, fill_outside, set_pixels
+from spotscan.regions import set_pixels
+from spotscan.segment.contrast import Mask, blur, comb_out, fill_outside
 from spotscan.segment.labels import Labels, keep_compact, label_marks
 from spotscan.segment.marks import is_sharp, select_marks
 from spotscan.segment.params import SegmentParams

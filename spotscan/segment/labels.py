@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from spotscan.segment.contrast import F32, Mask, blur, boxes, set_pixels
+from spotscan.regions import boxes, set_pixels
+from spotscan.segment.contrast import F32, Mask, blur
 from spotscan.segment.marks import half_levels
 from spotscan.segment.params import SegmentParams
 from spotscan.segment.peaks import Peaks
@@ -56,7 +57,7 @@ def _flood(labels: Labels, domain: Mask, smooth: F32, radius: FloatArray) -> Non
     from skimage.segmentation import watershed
 
     for i in crowded:
-        window = np.s_[low[i, 1] : high[i, 1] + 1, low[i, 0] : high[i, 0] + 1]
+        window = np.s_[low[1, i] : high[1, i] + 1, low[0, i] : high[0, i] + 1]
         here = parts[window] == i
         grown = watershed(
             -_relief(smooth[window], here, float(radius[pairs[pairs[:, 0] == i, 1] - 1].min())),

@@ -35,7 +35,7 @@ def cover(peaks: Peaks, shape: tuple[int, ...], radii: float = 2.2) -> Mask:
 
 def select_marks(peaks: Peaks, smooth: F32, p: SegmentParams) -> Peaks:
     """One peak a mark; `smooth` is the lightly blurred contrast."""
-    large = peaks.radius > 2.7 * RADIUS_PER_SIGMA * p.first_sigma_px
+    large = _large(peaks, p)
     clear = peaks.score >= p.min_snr
     taken = cover(clear_peaks(peaks, p), smooth.shape, radii=1.2)
     solid = np.zeros(len(peaks), bool)
@@ -48,6 +48,11 @@ def select_marks(peaks: Peaks, smooth: F32, p: SegmentParams) -> Peaks:
     kept = _absorb(peaks, smooth, taken, large, clear, solid, alive, p)
     kept |= _distinct(peaks, alive)
     return _join(peaks[kept], smooth, p)
+
+
+def _large(peaks: Peaks, p: SegmentParams) -> BoolArray:
+    """Large enough to have an inside: from the fourth scale on."""
+    return np.asarray(peaks.radius > 2.7 * RADIUS_PER_SIGMA * p.first_sigma_px)
 
 
 def _absorb(
@@ -123,7 +128,7 @@ def _may_be_solid(peaks: Peaks, smooth: F32, taken: Mask) -> BoolArray:
 def is_sharp(peaks: Peaks, smooth: F32, p: SegmentParams) -> BoolArray:
     """Large, solid, and with a sharp edge all around."""
     taken = np.zeros(smooth.shape, np.uint8)
-    out = peaks.radius > 2.7 * RADIUS_PER_SIGMA * p.first_sigma_px
+    out = _large(peaks, p)
     for i in np.flatnonzero(out):
         solidity, edge_share = _solidity(smooth, taken, peaks.xy[i], peaks.radius[i])
         out[i] = solidity >= p.min_solidity and edge_share >= p.min_edge_share

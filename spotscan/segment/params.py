@@ -16,7 +16,7 @@ class SegmentParams:
     regularisation : 1
         Share of the mean variance added to each channel, so that no channel is trusted for being merely smooth.
     hair_px : view px
-        Hairs are thinner than this: 0.2 mm at 10 px/mm, with their blur and their crossings.
+        Hairs are thinner than this: 0.2 mm at 8.5 to 17 px/mm, with their blur and their crossings.
     close_up_px : view px
         Without a scale a photo with at least so many pixels on its shorter side may show hairs twice as wide; smaller
         ones are seldom so near.
@@ -32,7 +32,7 @@ class SegmentParams:
     noise_clip : sigma
         Deeper responses than this are the moats around marks, not noise.
     passes : 1
-        How often the noise is taken anew with the marks found so far left out (more than twice changes nothing).
+        How often the noise is taken anew with the marks found so far left out (a third time changes little).
 
     min_snr : 1
         Contrast over the noise of the skin at that scale and place, times the square root of roundness. Of 10^5 places

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from spotscan.segment.contrast import F32, Mask, blur, set_pixels
+from spotscan.regions import set_pixels
+from spotscan.segment.contrast import F32, Mask, blur
 from spotscan.segment.params import SegmentParams
 from spotscan.types import BoolArray, FloatArray
 
