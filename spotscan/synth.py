@@ -58,7 +58,7 @@ def draw_scene(params: SceneParams, seed: int) -> Scene:
         The reference is larger than the picture.
     """
     # One stream per thing drawn: more hairs, say, leave the spots where they are.
-    names = ("skin", "spots", "clouds", "texture", "hairs", "place", "backdrop", "light", "noise")
+    names = ("skin", "spots", "clouds", "texture", "hairs", "place", "backdrop", "light", "noise", "reference")
     rng = dict(zip(names, np.random.default_rng(seed).spawn(len(names)), strict=True))
     layout = _lay_out(params, rng)
     mm_to_px = layout.mm_to_px
@@ -72,7 +72,7 @@ def draw_scene(params: SceneParams, seed: int) -> Scene:
     if layout.limb is not None:
         skin_mask = paint.paint_backdrop(light, layout.limb, params.background, rng["backdrop"])
     if layout.reference is not None:
-        skin_mask &= ~paint.paint_reference(light, params, layout.reference, mm_to_px)
+        skin_mask &= ~paint.paint_reference(light, params, layout.reference, mm_to_px, rng["reference"])
     rgb = paint.encode_srgb(paint.photograph(light, relief, params, rng["light"], rng["noise"]))
     if params.jpeg_quality is not None:
         file = np.frombuffer(_jpeg(rgb, params.jpeg_quality), np.uint8)

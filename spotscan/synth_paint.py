@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spotscan import synth_geometry as geo
 from spotscan.synth_geometry import F32
-from spotscan.synth_place import Limb, PlacedReference, Spot
+from spotscan.synth_place import Limb, PlacedReference, Spot, prop
 from spotscan.synth_scene import Background, SceneParams
 from spotscan.synth_skin import Skin
 from spotscan.types import BoolArray, FloatArray
@@ -94,47 +94,51 @@ def _hairs(shape: tuple[int, int], paths: list[FloatArray], width: FloatArray) -
     return np.asarray(mask / np.float32(255), dtype=np.float32)
 
 
-def paint_reference(light: F32, params: SceneParams, reference: PlacedReference, mm_to_px: FloatArray) -> BoolArray:
+def paint_reference(
+    light: F32, params: SceneParams, reference: PlacedReference, mm_to_px: FloatArray, rng: np.random.Generator
+) -> BoolArray:
     """Lay the reference over the skin, in place; returns the pixels it covers at least half of."""
     shape = light.shape[:2]
     outline = geo.project(mm_to_px, reference.area_mm)
     where = geo.window(outline, shape, 4)
     paper = geo.coverage([outline], where)[..., None]
-    if params.reference == "card":
-        colour = _card(params, reference, mm_to_px, where)
-    else:
+    if params.reference == "aruco":
         cells = geo.marker_cells(params.dictionary, params.marker_id)
         cell = params.side_mm / len(cells)
         corners = [geo.square(0, cell) + cell * np.array([x, y]) for y, x in zip(*np.nonzero(cells), strict=True)]
         ink = geo.coverage([geo.project(mm_to_px @ reference.from_own, c) for c in corners], where)[..., None]
         colour = np.float32(0.78) * (1 - ink) + np.float32(0.035) * ink
+    else:
+        fine = 2 * params.px_per_mm
+        texture = _printed_card(fine) if params.reference == "card" else prop(params).texture(params, rng, fine)
+        own_mm = geo.project(geo.inverse(reference.from_own), reference.area_mm).min(axis=0)
+        colour = _seen(texture, fine, own_mm, mm_to_px @ reference.from_own, where)
     light[where] = light[where] * (1 - paper) + colour * paper
     covered = np.zeros(shape, bool)
     covered[where] = paper[..., 0] >= 0.5
     return covered
 
 
-def _card(params: SceneParams, reference: PlacedReference, mm_to_px: FloatArray, where: geo.Window) -> F32:
-    """The printed card as seen in this window, twice oversampled, linear light."""
+def _printed_card(texels_per_mm: float) -> F32:
+    """Our card, linear light: paper and ink reach neither white nor black."""
     from spotscan.card_layout import card_image
     from spotscan.colour import linear
 
-    fine = 2 * params.px_per_mm
+    return np.asarray(np.float32(0.03) + np.float32(0.77) * linear(card_image(texels_per_mm)), dtype=np.float32)
+
+
+def _seen(texture: F32, texels_per_mm: float, origin_mm: FloatArray, own_to_px: FloatArray, where: geo.Window) -> F32:
+    """A (h, w, 3) texture whose top left corner is at `origin_mm`, as seen in this window, twice oversampled."""
     rows, columns = where
     h, w = rows.stop - rows.start, columns.stop - columns.start
-    to_mm = np.array([[1 / fine, 0, 0.5 / fine], [0, 1 / fine, 0.5 / fine], [0, 0, 1]])
+    texel = 1 / texels_per_mm
+    x, y = origin_mm + texel / 2
+    to_mm = np.array([[texel, 0, x], [0, texel, y], [0, 0, 1]])
     # Pixel u of the window holds the fine pixels 2u and 2u + 1.
     to_fine = np.array([[2, 0, 0.5 - 2.0 * columns.start], [0, 2, 0.5 - 2.0 * rows.start], [0, 0, 1]])
-    print_ = cv2.warpPerspective(
-        card_image(fine),
-        to_fine @ mm_to_px @ reference.from_own @ to_mm,
-        (2 * w, 2 * h),
-        borderValue=(255, 255, 255),
-    )
-    # Paper and ink reach neither white nor black.
-    fine_light = linear(np.asarray(print_, dtype=np.uint8))
-    light = np.asarray(cv2.resize(fine_light, (w, h), interpolation=cv2.INTER_AREA), dtype=np.float32)
-    return np.float32(0.03) + np.float32(0.77) * light
+    # Beyond its border the texture goes on, lest an edge mix with nothing.
+    fine = cv2.warpPerspective(texture, to_fine @ own_to_px @ to_mm, (2 * w, 2 * h), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.resize(fine, (w, h), interpolation=cv2.INTER_AREA), dtype=np.float32).reshape(h, w, -1)
 
 
 def paint_backdrop(light: F32, limb: Limb, kind: Background, rng: np.random.Generator) -> BoolArray:

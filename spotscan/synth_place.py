@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -90,17 +92,7 @@ def place_reference(params: SceneParams, mm_to_px: FloatArray, rng: np.random.Ge
     """Lay the marker or card on the skin, if one is asked for."""
     if params.reference is None:
         return None
-    if params.reference == "card":
-        from spotscan.card_layout import CARD_SIZE_MM
-
-        w, h = CARD_SIZE_MM
-        own = np.array([[0.0, 0], [w, 0], [w, h], [0, h]])
-        area = own
-    else:
-        side = params.side_mm
-        own = geo.square(0.0, side)
-        quiet = 1.5 * side / len(geo.marker_cells(params.dictionary, params.marker_id))
-        area = geo.square(-quiet, side + quiet)
+    own, area = _own_outlines(params)
     turn = math.radians(params.reference_turn_deg)
     rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     local = (area - own.mean(axis=0)) @ rotation.T
@@ -109,6 +101,26 @@ def place_reference(params: SceneParams, mm_to_px: FloatArray, rng: np.random.Ge
     from_own[:2, :2] = rotation
     from_own[:2, 2] = centre - rotation @ own.mean(axis=0)
     return PlacedReference(geo.project(from_own, own), geo.project(from_own, area), from_own)
+
+
+def _own_outlines(params: SceneParams) -> tuple[FloatArray, FloatArray]:
+    """What is measured and all that covers the skin, in mm on the reference itself."""
+    if params.reference == "card":
+        from spotscan.card_layout import CARD_SIZE_MM
+
+        w, h = CARD_SIZE_MM
+        own = np.array([[0.0, 0], [w, 0], [w, h], [0, h]])
+        return own, own
+    if params.reference == "aruco":
+        side = params.side_mm
+        quiet = 1.5 * side / len(geo.marker_cells(params.dictionary, params.marker_id))
+        return geo.square(0.0, side), geo.square(-quiet, side + quiet)
+    return prop(params).outlines(params)
+
+
+def prop(params: SceneParams) -> Any:
+    """The module that draws this reference: `outlines(params)` and `texture(params, rng, texels_per_mm)`."""
+    return importlib.import_module(f"spotscan.synth_{params.reference}")
 
 
 def _free_corner(params: SceneParams, mm_to_px: FloatArray, local: FloatArray, rng: np.random.Generator) -> FloatArray:

@@ -9,7 +9,7 @@ from spotscan.types import BoolArray, FloatArray, RGBArray
 
 Span = tuple[float, float]
 Background = Literal["skin", "cloth", "table"]
-Reference = Literal["aruco", "card"]
+Reference = Literal["aruco", "card", "coin", "bank_card", "ruler"]
 
 
 @dataclass(frozen=True)
