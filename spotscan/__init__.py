@@ -12,6 +12,8 @@ from spotscan.errors import AnswersError, InputError, PhotoError, ReferenceNotFo
 
 if TYPE_CHECKING:
     from spotscan.pipeline import scan as scan
+    from spotscan.rules import Triage as Triage
+    from spotscan.rules import triage as triage
     from spotscan.types import Scan as Scan
 
 __all__ = [
@@ -21,14 +23,16 @@ __all__ = [
     "ReferenceNotFoundError",
     "Scan",
     "SpotScanError",
+    "Triage",
     "UsageError",
     "__version__",
     "scan",
+    "triage",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the pipeline on first use, so that `import spotscan` stays fast."""
+    """Load what is asked for on first use, so that `import spotscan` stays fast."""
     if name == "scan":
         from spotscan.pipeline import scan
 
@@ -37,4 +41,8 @@ def __getattr__(name: str) -> Any:
         from spotscan.types import Scan
 
         return Scan
+    if name in ("Triage", "triage"):
+        from spotscan import rules
+
+        return getattr(rules, name)
     raise AttributeError(f"module 'spotscan' has no attribute {name!r}")

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spotscan._version import __version__
-from spotscan.errors import AnswersError, SpotScanError, UsageError
+from spotscan.cli_triage import add_commands as add_triage_commands
+from spotscan.cli_triage import add_emergency_number, triage_text
+from spotscan.errors import SpotScanError, UsageError
 
 if TYPE_CHECKING:
     from spotscan.types import Scan
@@ -53,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
         help="what gives the scale: auto (the printed SpotScan card), aruco:SIDE_MM, px-per-mm:VALUE or none;"
         " default auto",
     )
-    scan.add_argument("--answers", metavar="FILE", help="answers for the triage (not part of this version: not used)")
+    scan.add_argument("--answers", metavar="FILE", help="answers for the triage, YAML or JSON; see `spotscan ask`")
+    add_emergency_number(scan)
     scan.add_argument(
         "--out", metavar="DIR", help="write <stem>.scan.json, <stem>.spots.csv and <stem>.overlay.png there"
     )
@@ -63,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
         help="write the scan as JSON to FILE; - is standard output, with nothing else on it",
     )
     scan.set_defaults(run=_scan)
+
+    add_triage_commands(commands, DISCLAIMER)
 
     card = commands.add_parser(
         "card", help="make the printable reference card", description="Make the printable reference card."
@@ -77,11 +82,13 @@ def _scan(options: argparse.Namespace) -> int:
     from spotscan.export import safe_stem, write_json, write_outputs
     from spotscan.pipeline import scan
 
+    answers = None
     if options.answers is not None:
-        _check_readable(options.answers)
-        print("warning: this version has no triage: the answers were not used", file=sys.stderr)
+        from spotscan.rules.reading import read_answers_file
+
+        answers = read_answers_file(options.answers)  # a wrong file is said before a photo is read
     with _quiet_decoders():
-        result = scan(options.photo, reference=options.reference)
+        result = scan(options.photo, options.reference, answers, emergency_number=options.emergency_number)
     try:
         if options.out is not None:
             for path in write_outputs(result, Path(options.out), safe_stem(Path(options.photo).stem)):
@@ -111,16 +118,6 @@ def _card(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check_readable(answers: str) -> None:
-    """Refuse answers that are no text at all, before a photo is scanned."""
-    try:
-        Path(answers).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not UTF-8 text"
-        todo = "give a YAML or JSON file"
-        raise AnswersError(f"the answers cannot be read ({reason})", ascii(answers)[1:-1], todo) from error
-
-
 def _cannot_write(error: OSError, target: str) -> UsageError:
     return UsageError(
         f"cannot write ({error.strerror or 'unknown reason'})", ascii(target)[1:-1], "choose another place"
@@ -145,6 +142,8 @@ def _summary(result: Scan) -> str:
         source = "the SpotScan card" if scale["reference"] == "auto" else scale["reference"]
         lines.append(f"scale: {scale['px_per_mm']:.2f} +- {scale['px_per_mm_err']:.2f} px/mm from {source}")
     lines += [f"note: {FLAGS[name].meaning} {FLAGS[name].todo}".rstrip() for name in quality["flags"]]
+    if document["triage"] is not None:
+        return "\n".join([*lines, "", triage_text(document["triage"])])
     lines.append(DISCLAIMER)
     return "\n".join(lines)
 

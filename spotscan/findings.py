@@ -50,6 +50,8 @@ def summarise(
             Mean probability of each class over the marks, which sums to 1; None without marks or classes.
         image_quality
             See `image_quality`.
+        max_diameter_mm_err
+            How much larger than `max_diameter_mm` the largest mark may well be (1 sigma, over all marks).
     """
     return {
         "count": len(measurements),
@@ -58,6 +60,7 @@ def summarise(
         "density_per_cm2": density.spots_per_cm2,
         "class_mix": _class_mix(classes),
         "image_quality": image_quality(quality),
+        "max_diameter_mm_err": _largest_err(measurements),
     }
 
 
@@ -80,6 +83,11 @@ def median_diameter(measurements: Measurements, diameter: FloatArray) -> float |
     whole = np.array(["at_edge" not in flags for flags in measurements.flags], bool)
     median = _or_none(np.median, diameter[whole])
     return _or_none(np.median, diameter) if median is None else median
+
+
+def _largest_err(measurements: Measurements) -> float | None:
+    upper = _or_none(np.max, measurements.diameter_mm + measurements.diameter_mm_err)
+    return None if upper is None else upper - float(np.nanmax(measurements.diameter_mm))
 
 
 def _or_none(statistic: Any, values: FloatArray) -> float | None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from spotscan.density import measure_density
+from spotscan.findings import summarise
 from spotscan.measure import measure_spots
 from spotscan.photo import read_photo
 from spotscan.quality import judge_quality
-from spotscan.references import find_prints, find_scale, parse_reference
+from spotscan.references import find_prints, find_scale, flag_place, parse_reference
 from spotscan.segment import find_spots
 from spotscan.skin import find_skin
 from spotscan.types import RGBArray, Scan
@@ -21,7 +22,9 @@ from spotscan.view import view_for_skin, view_for_spots
 def scan(
     photo: str | os.PathLike[str] | bytes | RGBArray,
     reference: str = "auto",
-    answers: Mapping[str, Any] | None = None,
+    answers: Mapping[Any, Any] | None = None,
+    *,
+    emergency_number: str | None = None,
 ) -> Scan:
     """Measure the spots in one photo.
 
@@ -32,12 +35,14 @@ def scan(
     reference : str
         What gives the scale: ``auto``, ``aruco:SIDE_MM``, ``px-per-mm:VALUE`` or ``none``.
     answers : Mapping, optional
-        Answers for the triage. This version has no triage: they are not used, and a warning says so.
+        Answers for the triage, see `spotscan.triage`; an empty mapping asks for the photo's word alone.
+    emergency_number : str, optional
+        What the triage tells to call.
 
     Returns
     -------
     Scan
-        `classes` and `triage` are None in this version.
+        `classes` is None in this version; `triage` is None without answers.
 
     Raises
     ------
@@ -48,8 +53,6 @@ def scan(
     ReferenceNotFoundError
         If a reference was asked for by name and is not in the photo.
     """
-    if answers is not None:
-        warnings.warn("this version has no triage: the answers were not used", stacklevel=2)
     parse_reference(reference)  # a wrong call is said before a photo is read
     picture = read_photo(photo)
     scale = find_scale(picture, reference)
@@ -58,5 +61,19 @@ def scan(
     quality = judge_quality(picture, skin, scale)
     spots = find_spots(view, skin, scale)
     measurements = measure_spots(picture, spots, skin, scale)
+    scale = flag_place(scale, picture, measurements.centre_px)
     density = measure_density(measurements.centre_px, skin, scale)
-    return Scan(picture, scale, quality, skin, measurements, density)
+    result = Scan(picture, scale, quality, skin, measurements, density)
+    return result if answers is None else replace(result, triage=_judge(result, answers, emergency_number))
+
+
+def _judge(scan: Scan, answers: Mapping[Any, Any], emergency_number: str | None) -> dict[str, Any]:
+    """The triage of a scan; rules are loaded only where they are asked."""
+    from spotscan.rules import triage
+
+    seen = {
+        "findings": summarise(scan.spots, scan.density, scan.quality, scan.classes),
+        "quality": {"flags": list(scan.quality.flags)},
+        "spots": list(scan.classes or ()),
+    }
+    return triage(answers, seen, emergency_number=emergency_number).to_dict()

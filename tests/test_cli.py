@@ -98,12 +98,14 @@ def test_what_is_wrong_with_the_photo_is_said_with_what_to_do(photo, capfd):
     assert " mm," not in out
 
 
-def test_answers_are_not_used_and_a_warning_says_so(photo, tmp_path, capfd):
-    answers = write(tmp_path / "a.yaml", b"fever: no\n")
+def test_answers_give_the_scan_its_triage(photo, tmp_path, capfd):
+    answers = write(tmp_path / "a.yaml", b"fever: yes\nblanching: does_not_blanch\n")
     assert main(["scan", str(photo), "--reference", "none", "--answers", answers, "--json", "-"]) == 0
     out, err = capfd.readouterr()
-    assert json.loads(out)["triage"] is None
-    assert err.startswith("warning: ")
+    assert json.loads(out)["triage"]["urgency"] == "emergency_now"
+    assert err == ""
+    assert main(["scan", str(photo), "--reference", "none", "--answers", answers]) == 0
+    assert "GET EMERGENCY HELP NOW" in capfd.readouterr().out
 
 
 def test_answers_that_cannot_be_read_are_refused(photo, tmp_path, capfd):

@@ -77,7 +77,7 @@ def keys_in_contract_order() -> dict[str, list[str]]:
         "density": ["skin_area_cm2", "spots_per_cm2", "clusters", "clark_evans", "p_random"],
         "findings": [
             *("count", "median_diameter_mm", "max_diameter_mm"),
-            *("density_per_cm2", "class_mix", "image_quality"),
+            *("density_per_cm2", "class_mix", "image_quality", "max_diameter_mm_err"),
         ],
     }
 

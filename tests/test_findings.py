@@ -42,6 +42,7 @@ def test_sizes_and_count() -> None:
         "density_per_cm2": 0.5,
         "class_mix": None,
         "image_quality": "good",
+        "max_diameter_mm_err": pytest.approx(0.08),  # 2 % of the largest
     }
 
 

@@ -32,12 +32,14 @@ LAYERS: dict[str, set[str]] = {
     # Parts of a stage, `<stage>/` or `<stage>_*`, belong to it alone.
     **{f"{stage}*": GROUND | TOOLS | {f"{stage}*"} for stage in STAGES},
     "findings": GROUND,
+    "rules*": GROUND | {"rules*"},  # the triage: data, and an engine that knows no medicine
     "overlay": GROUND | TOOLS | {"findings"},
     "export": GROUND | {"findings", "overlay"},
     "card": GROUND | TOOLS,
-    "pipeline": GROUND | TOOLS | STAGES,
-    "cli": GROUND | {"pipeline", "export", "card"},
-    "__init__": GROUND | {"pipeline"},
+    "pipeline": GROUND | TOOLS | STAGES | {"findings", "rules*"},
+    "cli": GROUND | {"pipeline", "export", "card", "cli_triage", "rules*"},
+    "cli_triage": GROUND | {"rules*"},
+    "__init__": GROUND | {"pipeline", "rules*"},
     "__main__": {"cli"},
     "synth*": GROUND | TOOLS | {"synth*"},  # draws truth: nothing of the product imports it
 }
@@ -84,7 +86,7 @@ def family(name: str) -> str:
     stage = PARTS.get(name) or name.replace(".", "_").partition("_")[0]
     if stage in STAGES and name != stage:
         return f"{stage}*"
-    return "synth*" if stage == "synth" else name
+    return f"{stage}*" if stage in ("synth", "rules") else name
 
 
 def own_imports(path: Path) -> set[str]:
@@ -125,6 +127,7 @@ def test_third_party_imports_are_declared():
     package = {
         "cv2": "opencv-python-headless", "PIL": "pillow", "skimage": "scikit-image", "numpy": "numpy",
         "scipy": "scipy", "reportlab": "reportlab", "pillow_heif": "pillow-heif",
+        "yaml": "pyyaml",
     }  # fmt: skip
     used = {full.partition(".")[0] for path in modules().values() for full in imports(path)}
     third = used - set(sys.stdlib_module_names) - {"spotscan"}
@@ -205,6 +208,14 @@ def test_the_page_of_flags_is_current():
     assert written == page, "run `make docs`"
 
 
+def test_the_page_of_rules_is_current():
+    from spotscan.rules.listing import rules_markdown
+    from spotscan.rules.tables import rulebook
+
+    written = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+    assert written == rules_markdown(rulebook()), "run `make docs`"
+
+
 def commands() -> dict[str, set[str]]:
     """Each command of the command line -> its options and positionals."""
     (sub,) = (action for action in _parser()._actions if hasattr(action, "choices") and action.choices)
@@ -235,7 +246,7 @@ def test_the_readme_tells_of_every_command_option_and_reference():
     from spotscan.references import allowed
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    silent = {"-h", "--help", "--answers", "PHOTO"}  # answers: not in this version
+    silent = {"-h", "--help", "PHOTO", "ANSWERS", "check|list", "what"}
     for command, options in commands().items():
         assert f"spotscan {command}" in text
         for option in options - silent:
@@ -310,9 +321,14 @@ def test_the_package_is_complete():
     folders = {p.parent.relative_to(ROOT).as_posix().replace("/", ".") for p in PACKAGE.rglob("__init__.py")}
     assert set(tools["packages"]) == folders
     assert (PACKAGE / "py.typed").exists()
-    data = {p.relative_to(PACKAGE).as_posix() for p in PACKAGE.rglob("*")
-            if p.is_file() and p.suffix not in (".py", ".pyc")}  # fmt: skip
-    assert data <= set(tools["package-data"]["spotscan"]), "a data file would be missing from the wheel"
+    data = {p for p in PACKAGE.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")}
+    packed = {
+        found
+        for package, patterns in tools["package-data"].items()
+        for pattern in patterns
+        for found in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    assert data == packed, "a data file would be missing from the wheel"
 
 
 def test_the_licence_is_whole():

@@ -24,7 +24,7 @@ KEYS = {
     "scale": ["reference", "px_per_mm", "px_per_mm_err", "tilt_deg", "outline_px", "px_to_mm"],
     "density": ["skin_area_cm2", "spots_per_cm2", "clusters", "clark_evans", "p_random"],
     "findings": [
-        "count", "median_diameter_mm", "max_diameter_mm", "density_per_cm2", "class_mix", "image_quality",
+        "count", "median_diameter_mm", "max_diameter_mm", "density_per_cm2", "class_mix", "image_quality", "max_diameter_mm_err",
     ],
 }  # fmt: skip
 QUALITY_KEYS = {"usable", "flags", "skin_fraction", "sharpness", "ita_deg", "smallest_mm", "smallest_px"}
@@ -313,8 +313,20 @@ def test_wrong_calls_are_told(small):
         spotscan.scan(small, reference="furlong")
     with pytest.raises(PhotoError):
         spotscan.scan(b"not a photo")
-    with pytest.warns(UserWarning, match="no triage"):
-        spotscan.scan(small, reference="none", answers={"age_years": 3})
+
+
+def test_answers_give_the_triage_of_answers_and_photo_together(small):
+    answers = {"fever": "yes", "blanching": "does_not_blanch"}
+    assert spotscan.scan(small, reference="none").triage is None
+    scan = spotscan.scan(small, reference="none", answers=answers, emergency_number="112")
+    document = scan.to_dict()
+    again = spotscan.triage(answers, document, emergency_number="112").to_dict()
+    assert document["triage"] == again
+    assert document["triage"]["urgency"] == "emergency_now"
+    assert "112" in document["triage"]["advice"][0]
+    alone = spotscan.scan(small, reference="none", answers={}).triage
+    assert alone["urgency"] in ("see_doctor_soon", "same_day")
+    assert alone["would_change"]
 
 
 @pytest.mark.slow

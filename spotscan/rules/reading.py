@@ -1,0 +1,317 @@
+"""Answers and findings, however they come, as facts; what cannot be understood is named and unknown.
+
+Nothing in here lowers an urgency: an answer that cannot be read is no answer.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spotscan.errors import AnswersError
+from spotscan.rules.tables import Fact, Rulebook
+
+_YES_NO = {"yes": True, "true": True, "no": False, "false": False}
+_UNKNOWN = {"", "unknown"}
+_LARGEST_ANSWERS = 1_000_000  # bytes; answers are a few hundred
+_LARGEST_FINDINGS = 100_000_000  # bytes; a scan of ten thousand spots has 5 MB
+_DEEPEST = 50  # brackets and indents; answers have two levels
+_NAMED = 12  # problems named one by one; the rest is counted
+_LONGEST_QUOTE = 40  # characters of somebody's text that are repeated to them
+
+# From this size on the scale is wrong, or it is no spot: the size is then not known.
+_IMPOSSIBLE_MM = 45.0
+_PROBABILITIES = ("spot", "angioma", "lesion")
+_SUM_SLACK = 0.02  # rounding of three probabilities that sum to 1
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known.
+
+    Attributes
+    ----------
+    known : dict
+        Fact -> value, in the types of `Fact.kind`; unknown ones absent.
+    shown : dict
+        Answer or finding -> value, as a reason shows it.
+    problems : tuple of (what, how)
+        What could not be understood, and what to do.
+    photo : str
+        ``none``, ``unusable``, ``poor`` or ``good``.
+    """
+
+    known: dict[str, Any]
+    shown: dict[str, Any]
+    problems: tuple[tuple[str, str], ...]
+    photo: str = "none"
+
+
+def read_answers_file(path: str | os.PathLike[str]) -> dict[Any, Any]:
+    """Read answers from a YAML or JSON file of at most 1 MB that holds one mapping.
+
+    Raises
+    ------
+    AnswersError
+        The file cannot be read, is no YAML or JSON, or holds no mapping.
+    """
+    return _read_mapping(path, "answers", _LARGEST_ANSWERS, "write one 'key: value' a line, or a JSON object")
+
+
+def read_findings_file(path: str | os.PathLike[str]) -> dict[Any, Any]:
+    """Read a scan's JSON, or its findings, from a file of at most 100 MB.
+
+    Raises
+    ------
+    AnswersError
+        The file cannot be read, is no JSON or YAML, or holds no mapping.
+    """
+    return _read_mapping(path, "findings", _LARGEST_FINDINGS, "give the .scan.json of a scan")
+
+
+def _read_mapping(path: str | os.PathLike[str], what: str, largest: int, todo: str) -> dict[Any, Any]:
+    where = ascii(os.fspath(path))[1:-1]
+    text = _text_of(Path(path), what, largest, where, todo)
+    try:
+        mapping = json.loads(text) if text.lstrip().startswith("{") else _plain_yaml(text)
+    except (ValueError, RecursionError) as error:
+        raise AnswersError(f"the {what} are neither YAML nor JSON", where, todo) from error
+    if mapping is None:
+        return {}
+    if not isinstance(mapping, dict):
+        raise AnswersError(f"the {what} are no mapping of keys to values", where, todo)
+    return mapping
+
+
+def _text_of(path: Path, what: str, largest: int, where: str, todo: str) -> str:
+    try:
+        if not path.exists():
+            raise FileNotFoundError(2, "No such file or directory")
+        if not path.is_file():  # a pipe or a device could be read for ever
+            raise OSError(22, "it is not a file")
+        if path.stat().st_size > largest:
+            raise AnswersError(f"the {what} are larger than {largest // 1_000_000} MB", where, todo)
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not UTF-8 text"
+        raise AnswersError(f"the {what} cannot be read ({reason})", where, todo) from error
+
+
+def _plain_yaml(text: str) -> Any:
+    """YAML of plain values: no anchors (a few lines of them grow without end) and no depth to drown in."""
+    import yaml
+
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=loader):
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError("anchors are not allowed")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise ValueError("too deep")
+        return yaml.load(text, Loader=loader)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def read_answers(book: Rulebook, answers: Mapping[Any, Any]) -> Facts:
+    """Answers as facts.
+
+    Parameters
+    ----------
+    book : Rulebook
+        Which answers there are, and what they can be.
+    answers : Mapping
+        Keys of the contract; None, "" and "unknown" mean unknown.
+
+    Returns
+    -------
+    Facts
+        With every unknown key and impossible value named in `problems`.
+    """
+    known: dict[str, Any] = {}
+    shown: dict[str, Any] = {}
+    problems = []
+    for key, value in answers.items():
+        if not isinstance(key, str) or key not in book.questions:
+            problems.append((f"the answer {quote(key)} is not one of the questionnaire's", "It was not used."))
+            continue
+        if value is None or (isinstance(value, str) and value.strip().casefold() in _UNKNOWN):
+            continue
+        fact = book.facts[key]
+        understood, rest = _READERS[fact.kind](fact, value)
+        if understood is not None:
+            known[key], shown[key] = understood, _plain(understood)
+        if rest:
+            how = f"Answer with {_allowed(fact)}."
+            problems.append((f"'{key}' cannot be {rest}: it counts as not answered", how))
+    regions = known.get("body_regions")
+    if regions is not None:
+        known["areas"] = float(sum(bool(area & regions) for area in book.areas))
+    if len(problems) > _NAMED:
+        problems[_NAMED:] = [(f"{len(problems) - _NAMED} more answers were not understood", "They were not used.")]
+    return Facts(known, shown, tuple(problems))
+
+
+def _yes_no(fact: Fact, value: Any) -> tuple[bool | None, str]:
+    if isinstance(value, bool):
+        return value, ""
+    found = _YES_NO.get(value.strip().casefold()) if isinstance(value, str) else None
+    return found, "" if found is not None else quote(value)
+
+
+def _choice(fact: Fact, value: Any) -> tuple[str | None, str]:
+    found = value.strip().casefold() if isinstance(value, str) else None
+    return (found, "") if found in fact.values else (None, quote(value))
+
+
+def _number(fact: Fact, value: Any) -> tuple[float | None, str]:
+    found = as_number(value)
+    low, high = fact.limits
+    return (found, "") if found is not None and low <= found <= high else (None, quote(value))
+
+
+def _regions(fact: Fact, value: Any) -> tuple[frozenset[str] | None, str]:
+    names: Iterable[Any] = [value] if isinstance(value, str) else value if isinstance(value, list | tuple | set) else ()
+    read = [(name.strip().casefold() if isinstance(name, str) else name) for name in names]
+    wrong = [name for name in read if name not in fact.values] if read or value == [] else [value]
+    if wrong:  # a place that was not understood could be any place
+        return None, ", ".join(quote(name) for name in wrong[:3])
+    return (frozenset(read), "") if read else (None, "")
+
+
+_READERS: dict[str, Any] = {"yes_no": _yes_no, "choice": _choice, "number": _number, "regions": _regions}
+
+
+def as_number(value: Any) -> float | None:
+    """A finite number, from a number or its text; None for anything else, truth values included."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str) and len(value) > _LONGEST_QUOTE:
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def quote(value: Any) -> str:
+    """Somebody's value, short and harmless: printable ASCII in quotes."""
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, int) and abs(value) >= 10**_LONGEST_QUOTE:
+        text = "a huge number"
+    elif isinstance(value, int | float):
+        text = repr(value)
+    else:
+        text = f"a {type(value).__name__}"
+    text = ascii(text[: _LONGEST_QUOTE + 1])[1:-1]
+    return f"'{text[:_LONGEST_QUOTE]}...'" if len(text) > _LONGEST_QUOTE else f"'{text}'"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return sorted(value) if isinstance(value, frozenset) else value
+
+
+def _allowed(fact: Fact) -> str:
+    if fact.kind == "yes_no":
+        return "yes, no or unknown"
+    if fact.kind == "number":
+        return f"a number from {fact.limits[0]:g} to {fact.limits[1]:g}"
+    return ", ".join(fact.values)
+
+
+def read_findings(book: Rulebook, findings: Mapping[Any, Any] | None) -> Facts:
+    """What a photo says, as facts that may only raise an urgency.
+
+    Parameters
+    ----------
+    book : Rulebook
+        Wording of what could not be judged.
+    findings : Mapping or None
+        The contract's ``findings``, or a whole scan document, whose ``findings``, ``spots`` and ``quality`` are
+        then used. A diameter enters with its error (``max_diameter_mm_err``, 1 sigma) added.
+
+    Returns
+    -------
+    Facts
+        Empty for no photo, and for one that is unusable.
+    """
+    notes = book.photo_notes
+    if findings is None:
+        return Facts({}, {}, (_note(notes, "none"),))
+    document: Mapping[Any, Any] = findings
+    if "schema" in findings or isinstance(findings.get("findings"), Mapping):
+        inner = findings.get("findings")
+        document = inner if isinstance(inner, Mapping) else {}
+    grade = document.get("image_quality")
+    if grade not in ("good", "poor"):
+        return Facts({}, {}, (_note(notes, "unusable"),), "unusable")
+    known: dict[str, Any] = {}
+    shown: dict[str, Any] = {}
+    problems = [_note(notes, "poor")] if grade == "poor" else []
+    count = as_number(document.get("count"))
+    if count is not None and 0 <= count <= 1e6:
+        known["count"], shown["count"] = count, int(count)
+        if count == 0:
+            dark = "dark_skin" in _flags(findings)
+            problems.append(_note(notes, "no_spots_dark" if dark else "no_spots"))
+    if known.get("count") != 0:
+        _add_size(document, known, shown, problems, notes)
+        _add_classes(document, findings.get("spots"), known, shown, problems, notes)
+    return Facts(known, shown, tuple(problems), str(grade))
+
+
+def _add_size(
+    document: Mapping[Any, Any],
+    known: dict[str, Any],
+    shown: dict[str, Any],
+    problems: list[tuple[str, str]],
+    notes: Mapping[str, Mapping[str, str]],
+) -> None:
+    size, error = as_number(document.get("max_diameter_mm")), as_number(document.get("max_diameter_mm_err"))
+    if size is None or not 0 < size < _IMPOSSIBLE_MM:
+        problems.append(_note(notes, "no_size"))
+        return
+    known["largest_mm"] = min(size + (error if error is not None and error > 0 else 0.0), 1000.0)
+    shown["max_diameter_mm"] = size
+
+
+def _add_classes(
+    document: Mapping[Any, Any],
+    spots: Any,
+    known: dict[str, Any],
+    shown: dict[str, Any],
+    problems: list[tuple[str, str]],
+    notes: Mapping[str, Mapping[str, str]],
+) -> None:
+    mix = document.get("class_mix")
+    shares = [as_number(mix.get(name)) for name in _PROBABILITIES] if isinstance(mix, Mapping) else []
+    sound = [share for share in shares if share is not None and 0 <= share <= 1]
+    if len(sound) == len(_PROBABILITIES) and abs(sum(sound) - 1) <= _SUM_SLACK:
+        known["spot_share"], _, known["lesion_share"] = sound
+        shown["class_mix"] = dict(zip(_PROBABILITIES, sound, strict=True))
+    else:
+        known["class_missing"] = True
+        problems.append(_note(notes, "no_classes"))
+    if isinstance(spots, list):
+        known["n_lesion"] = float(sum(isinstance(spot, Mapping) and spot.get("class") == "lesion" for spot in spots))
+
+
+def _flags(findings: Mapping[Any, Any]) -> list[Any]:
+    quality = findings.get("quality")
+    flags = quality.get("flags") if isinstance(quality, Mapping) else None
+    return flags if isinstance(flags, list) else []
+
+
+def _note(notes: Mapping[str, Mapping[str, str]], name: str) -> tuple[str, str]:
+    return notes[name]["what"], notes[name]["how"]
