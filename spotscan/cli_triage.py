@@ -120,11 +120,9 @@ def _rules(options: argparse.Namespace) -> int:
     book = rulebook()  # refuses what is wrong, with its line
     if options.what == "list":
         print(rules_markdown(book), end="")
-    else:
-        print(
-            f"version {book.version}: {len(book.rules)} rules, {len(book.terms)} terms, {len(book.questions)} questions;"
-            " every rule can hold, has its sources, and works in its direction only"
-        )
+        return 0
+    print(f"version {book.version}: {len(book.rules)} rules, {len(book.terms)} terms, {len(book.questions)} questions")
+    print("every rule can hold, has its sources, and works in its direction only")
     return 0
 
 

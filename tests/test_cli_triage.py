@@ -61,7 +61,8 @@ def test_the_emergency_number_is_a_setting(
     "content",
     [
         b"\xff\xfe\x00", b"- a\n- b\n", b"just words", b'{"fever": ', b"a: [1\n", b"a: &x [1]\nb: *x\n",
-        b"[" * 100_000, b'{"a":' * 100_000, b"a: !!python/object:os.system x\n", b"fever: yes\n" + b"# " + b"x" * 1_100_000,
+        b"[" * 100_000, b'{"a":' * 100_000, b"a: !!python/object:os.system x\n",
+        b"fever: yes\n" + b"# " + b"x" * 1_100_000,
     ],
 )  # fmt: skip
 def test_answers_that_cannot_be_used_are_one_line(

@@ -24,7 +24,8 @@ KEYS = {
     "scale": ["reference", "px_per_mm", "px_per_mm_err", "tilt_deg", "outline_px", "px_to_mm"],
     "density": ["skin_area_cm2", "spots_per_cm2", "clusters", "clark_evans", "p_random"],
     "findings": [
-        "count", "median_diameter_mm", "max_diameter_mm", "density_per_cm2", "class_mix", "image_quality", "max_diameter_mm_err",
+        "count", "median_diameter_mm", "max_diameter_mm", "density_per_cm2", "class_mix", "image_quality",
+        "max_diameter_mm_err",
     ],
 }  # fmt: skip
 QUALITY_KEYS = {"usable", "flags", "skin_fraction", "sharpness", "ita_deg", "smallest_mm", "smallest_px"}
