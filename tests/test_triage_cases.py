@@ -66,8 +66,7 @@ def test_over_triage_stays_rare() -> None:
     assert len(over) <= 0.02 * len(CASES), over
 
 
-def test_every_rule_and_number_has_a_case_on_either_side() -> None:
-    """Each rule fires in some case; each number is met from both sides by the cases' answers or findings."""
+def test_every_rule_holds_in_some_case() -> None:
     fired = {reason.rule for case in CASES for reason in spotscan.triage(case["answers"], case.get("findings")).reasons}
     fallbacks = {rule.id for rule in rulebook().rules if rule.fallback}
     assert {rule.id for rule in rulebook().rules} - fired - fallbacks == set()
