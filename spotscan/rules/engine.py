@@ -26,11 +26,12 @@ class Engine:
     @cached_property
     def _reach(self) -> Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]:
         """Fact -> places of the terms and of the rules that depend on it."""
-        rules = [(rule.when, rule.unless) for rule in self.book.rules]
+        of_terms = [_facts_of([term.means]) for term in self._terms]
+        of_rules = [_facts_of([part for part in (rule.when, rule.unless) if part]) for rule in self.book.rules]
         return {
             name: (
-                tuple(i for i, term in enumerate(self._terms) if name in _facts_of([term.means])),
-                tuple(i for i, parts in enumerate(rules) if name in _facts_of([part for part in parts if part])),
+                tuple(place for place, facts in enumerate(of_terms) if name in facts),
+                tuple(place for place, facts in enumerate(of_rules) if name in facts),
             )
             for name in self.book.facts
         }
