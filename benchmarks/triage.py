@@ -22,7 +22,7 @@ import yaml
 
 from spotscan.rules import URGENCIES, triage
 from spotscan.rules.engine import answers_of
-from spotscan.rules.tables import rulebook
+from spotscan.rules.loading import rulebook
 
 CASES = Path(__file__).resolve().parents[1] / "tests" / "triage_cases"
 RANDOM_CASES = 100_000

@@ -6,7 +6,7 @@ python docs/make_rules.py
 from pathlib import Path
 
 from spotscan.rules.listing import rules_markdown
-from spotscan.rules.tables import rulebook
+from spotscan.rules.loading import rulebook
 
 TARGET = Path(__file__).resolve().with_name("rules.md")
 

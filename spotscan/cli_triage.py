@@ -74,28 +74,45 @@ def _triage(options: argparse.Namespace) -> int:
 
 def _ask(options: argparse.Namespace) -> int:
     from spotscan.rules import triage
-    from spotscan.rules.questionnaire import open_questions, with_implied
+    from spotscan.rules.questionnaire import with_implied
 
     findings = _findings(options.findings)
-    answers: dict[str, Any] = {}
-    say = sys.stderr  # standard output is for the result
-    print("Answer yes, no or ? for not sure; Ctrl-D ends the questions.", file=say)
-    group = ""
-    while (question := next(open_questions(answers), None)) is not None:
-        if question.group != group:
-            group = question.group
-            print(f"\n{_group_title(group)}", file=say)
-        try:
-            answers[question.key] = _reply_to(question)
-        except EOFError:
-            print(file=say)
-            break
-        if triage(answers, findings).urgency == "emergency_now":
-            break
-    answers = with_implied(answers)
+    for target in (options.save, options.json if options.json != "-" else None):
+        if target is not None and not Path(target).absolute().parent.is_dir():
+            raise UsageError("cannot write (no such folder)", ascii(target)[1:-1], "choose another place")
+    answers = with_implied(_questions(findings))
+    result = triage(answers, findings, emergency_number=options.emergency_number).to_dict()
+    done = _give(options, result)  # the result first: nothing may come between
     if options.save is not None:
         _save(answers, options.save)
-    return _give(options, triage(answers, findings, emergency_number=options.emergency_number).to_dict())
+    return done
+
+
+def _questions(findings: dict[Any, Any] | None) -> dict[str, Any]:
+    """Ask one by one; standard output is kept for the result."""
+    from spotscan.rules.questionnaire import next_question
+
+    print("Answer yes, no or ? for not sure; b goes back, Ctrl-D ends the questions.", file=sys.stderr)
+    answers: dict[str, Any] = {}
+    group = ""
+    while (question := next_question(answers, findings)) is not None:
+        if question.group != group:
+            group = question.group
+            print(f"\n{_group_title(group)}", file=sys.stderr)
+        try:
+            reply = _reply_to(question)
+        except (EOFError, KeyboardInterrupt, RuntimeError):  # the last where standard input is closed
+            print(file=sys.stderr)
+            break
+        if reply is _BACK:
+            if answers:
+                answers.popitem()
+            continue
+        answers[question.key] = reply
+    return answers
+
+
+_BACK = object()
 
 
 def _reply_to(question: Any) -> Any:
@@ -106,8 +123,13 @@ def _reply_to(question: Any) -> Any:
     lines += [f"    {place}  {text}" for place, text in enumerate(question.choices.values(), start=1)]
     while True:
         print("\n".join(lines), end="\n> ", file=sys.stderr, flush=True)
-        answer = read_reply(question, input())
+        typed = input()
+        if typed.strip().casefold() in ("b", "back"):
+            return _BACK
+        answer = read_reply(question, typed)
         if answer is not None:
+            if isinstance(answer, float):
+                print(f"  understood: {answer:g} years", file=sys.stderr)
             return answer
         hint = "a number of the list" if question.choices else "yes, no, a number where one is asked for,"
         print(f"  That was not understood: give {hint} or ? for not sure.", file=sys.stderr)
@@ -115,7 +137,7 @@ def _reply_to(question: Any) -> Any:
 
 def _rules(options: argparse.Namespace) -> int:
     from spotscan.rules.listing import rules_markdown
-    from spotscan.rules.tables import rulebook
+    from spotscan.rules.loading import rulebook
 
     book = rulebook()  # refuses what is wrong, with its line
     if options.what == "list":
@@ -135,7 +157,7 @@ def _findings(path: str | None) -> dict[Any, Any] | None:
 
 
 def _group_title(group: str) -> str:
-    from spotscan.rules.tables import rulebook
+    from spotscan.rules.loading import rulebook
 
     return str(rulebook().groups[group])
 
@@ -143,27 +165,28 @@ def _group_title(group: str) -> str:
 def _save(answers: dict[str, Any], path: str) -> None:
     import yaml
 
-    plain = {
-        key: ({True: "yes", False: "no"}[value] if isinstance(value, bool) else value) for key, value in answers.items()
-    }
+    if not answers:
+        print(f"nothing was answered: {ascii(path)[1:-1]} was not written", file=sys.stderr)
+        return
     try:
-        Path(path).write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        Path(path).write_text(yaml.safe_dump(answers, sort_keys=False, allow_unicode=True), encoding="utf-8")
     except OSError as error:
         raise _cannot_write(error, path) from error
     print(f"wrote {path}", file=sys.stderr)
 
 
 def _give(options: argparse.Namespace, result: dict[str, Any]) -> int:
+    """Print the result, and only then write it."""
     if options.json == "-":
         json.dump(result, sys.stdout, indent=1, allow_nan=False)
         print(flush=True)
         return 0
+    print(triage_text(result), flush=True)
     if options.json is not None:
         try:
             Path(options.json).write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         except OSError as error:
             raise _cannot_write(error, options.json) from error
-    print(triage_text(result), flush=True)
     return 0
 
 
@@ -175,18 +198,23 @@ def _cannot_write(error: OSError, target: str) -> UsageError:
 
 def triage_text(result: dict[str, Any]) -> str:
     """A triage, as its JSON object, in plain lines."""
+    emergency = result["urgency"] == "emergency_now"
     urgent = [reason for reason in result["reasons"] if reason["urgency"] == result["urgency"]]
+    watch = "While you wait, tell them at once if there is:" if emergency else "Get help, or ask again, if there is:"
+    misread = [entry for entry in result["not_judged"] if "was not understood" in entry["what"]]
     lines = [result["headline"].upper(), ""]
+    lines += [f"! {entry['what']}. {entry['how']}" for entry in misread] + [""] * bool(misread)
     lines += [f"- {text}" for text in result["advice"]]
     lines += ["", "Why:", *(f"- {reason['because']} [{', '.join(reason['sources'])}]" for reason in urgent)]
     lines += ["", result["recheck"]]
-    lines += ["", "Get help at once, or ask again, if there is:", *(f"- {text}" for text in result["red_flags"])]
+    lines += ["", watch, *(f"- {text}" for text in result["red_flags"])]
     if result["explanations"]:
         lines += ["", "What such spots can be:", *(f"- {entry['text']}" for entry in result["explanations"])]
-    judged = [entry for entry in result["not_judged"] if not entry["what"].startswith("not answered")]
-    if judged:
+    answered = [entry for entry in result["not_judged"] if not entry["what"].startswith("not answered")]
+    judged = [entry for entry in answered if entry not in misread]
+    if judged and not emergency:
         lines += ["", "Not judged:", *(f"- {entry['what']}. {entry['how']}" for entry in judged)]
-    if result["would_change"] and result["urgency"] != "emergency_now":  # no question may delay help
+    if result["would_change"] and not emergency:  # no question may delay help
         questions = [f"- {entry['question']}" for entry in result["would_change"]]
         more = [f"- ... and {len(questions) - _SHOWN} more"] if len(questions) > _SHOWN else []
         lines += ["", "Not answered, and could change this:", *questions[:_SHOWN], *more]

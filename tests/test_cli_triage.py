@@ -13,7 +13,7 @@ import yaml
 
 import spotscan
 from spotscan.cli import main
-from spotscan.rules.tables import rulebook
+from spotscan.rules.loading import rulebook
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = str(ROOT / "examples" / "answers.yaml")
@@ -124,8 +124,7 @@ def test_ask_all_and_triage_of_the_saved_answers_agree(
         "body_regions": "2 7",
         "skin_tone": "?",
     }
-    keys = [key for key in rulebook().questions if key not in ("infant_under_1", "asymmetry", "irregular_border",
-                                                               "multiple_colours", "size_mm_over_6")]  # fmt: skip
+    keys = [key for key in rulebook().questions if key != "infant_under_1"]
     typed = "".join(f"{replies.get(key, 'no')}\n" for key in keys)
     saved = str(tmp_path / "a.yaml")
     result, err = asked(typed, ["--save", saved], capsys, monkeypatch)
@@ -148,3 +147,51 @@ def test_rules_are_checked_and_listed(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["rules", "list"]) == 0
     page = capsys.readouterr().out
     assert all(f"`{rule.id}`" in page for rule in rulebook().rules)
+
+
+def test_ask_takes_the_glass_test_before_it_calls_a_fever_an_emergency(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = list(rulebook().questions)
+    replies = "no\n" * keys.index("fever") + "yes\n"
+    assert asked(replies + "2\n", [], capsys, monkeypatch)[0]["urgency"] == "emergency_now"
+    result, err = asked(replies + "1\n" + "no\n" * 60, [], capsys, monkeypatch)
+    assert result["urgency"] == "same_day"
+    assert err.index("clear glass") < err.index("spreading quickly")
+
+
+def test_ask_goes_back(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    result, err = asked("no\nb\nyes\n", [], capsys, monkeypatch)
+    assert result["urgency"] == "emergency_now"
+    assert err.count("confused") == 2
+
+
+def test_the_result_is_printed_even_where_it_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.json").write_text('{"seizure": true}')
+    assert main(["triage", str(tmp_path / "a.json"), "--json", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert out.startswith("GET EMERGENCY HELP NOW")
+    assert err.startswith("error: cannot write")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("yes\n"))
+    assert main(["ask", "--save", str(tmp_path / "none" / "x.yaml")]) == 2  # said before the first question
+    assert "> " not in capsys.readouterr().err
+
+
+def test_nothing_answered_overwrites_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "x.yaml"
+    kept.write_text("fever: yes\n")
+    asked("", ["--save", str(kept)], capsys, monkeypatch)
+    assert kept.read_text() == "fever: yes\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["fever: yes\nfever: no\n", '{"fever": "yes", "fever": "no"}', "{fever: yes, fever: no}"]
+)
+def test_a_key_that_stands_twice_is_named(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text("blanching: does_not_blanch\n" * (not text.startswith("{")) + text)
+    assert main(["triage", str(tmp_path / "a.yaml")]) == 0
+    assert "! 'fever' cannot be 'a list'" in capsys.readouterr().out

@@ -37,7 +37,8 @@ LAYERS: dict[str, set[str]] = {
     "export": GROUND | {"findings", "overlay"},
     "card": GROUND | TOOLS,
     "pipeline": GROUND | TOOLS | STAGES | {"findings", "rules*"},
-    "cli": GROUND | {"pipeline", "export", "card", "cli_triage", "rules*"},
+    "cli": GROUND | {"pipeline", "export", "card", "cli_references", "cli_triage", "rules*"},
+    "cli_references": GROUND | {"photo", "references", "references*", "overlay"},
     "cli_triage": GROUND | {"rules*"},
     "__init__": GROUND | {"pipeline", "rules*"},
     "__main__": {"cli"},
@@ -210,7 +211,7 @@ def test_the_page_of_flags_is_current():
 
 def test_the_page_of_rules_is_current():
     from spotscan.rules.listing import rules_markdown
-    from spotscan.rules.tables import rulebook
+    from spotscan.rules.loading import rulebook
 
     written = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
     assert written == rules_markdown(rulebook()), "run `make docs`"

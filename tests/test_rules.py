@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 import re
 from importlib.resources import files
 from typing import Any
@@ -12,11 +13,12 @@ import pytest
 
 import spotscan
 from spotscan.rules import URGENCIES
-from spotscan.rules.conditions import AtLeast, Compares, IsYes, May, Not, anyone, everyone
+from spotscan.rules.conditions import AtLeast, Compares, IsYes, May, Not, Overlaps, anyone, everyone
 from spotscan.rules.engine import Engine, answers_of
-from spotscan.rules.questionnaire import open_questions, read_reply, with_implied
+from spotscan.rules.loading import read_rulebook, rulebook
+from spotscan.rules.questionnaire import next_question, open_questions, read_reply, with_implied
 from spotscan.rules.reading import read_answers
-from spotscan.rules.tables import fires, read_rulebook, rulebook, witness, work_out
+from spotscan.rules.tables import fires, witness, work_out
 from spotscan.rules.yaml_lines import RulesError
 
 BOOK = rulebook()
@@ -71,6 +73,20 @@ def test_unknown_is_what_could_go_either_way(values: tuple[bool | None, ...]) ->
     assert May(parts[0]).truth(facts) is (values[0] is not False)
 
 
+@pytest.mark.parametrize(
+    ("named", "any_of", "only"),
+    [({"a"}, True, True), ({"c"}, False, False), ({"a", "c"}, True, False), ({"?"}, None, None),
+     ({"a", "?"}, True, None), ({"c", "?"}, None, False), (None, None, None)],
+)  # fmt: skip
+def test_a_place_that_was_not_understood_could_be_any(
+    named: set[str] | None, any_of: bool | None, only: bool | None
+) -> None:
+    facts = {"where": None if named is None else frozenset(named)}
+    members, everywhere = frozenset("ab"), ("a", "b", "c")
+    assert Overlaps("where", members, False, everywhere).truth(facts) is any_of
+    assert Overlaps("where", members, True, everywhere).truth(facts) is only
+
+
 def test_used_names_only_what_carries_the_truth() -> None:
     either = anyone([IsYes("a"), IsYes("b"), IsYes("c")])
     assert list(either.used({"a": True, "b": False})) == ["a"]
@@ -90,6 +106,9 @@ RULE = """rules:
 """
 
 
+REST = TEXTS["rash"].partition("rules:\n")[2]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
@@ -104,7 +123,22 @@ RULE = """rules:
         ("when: fever", "when: {not: fever}", r"'fever' works the wrong way"),
         ("when: fever", "when: headache\n    unless: fever", r"'fever' works the wrong way"),
         ("when: fever", "when: {all: [fever, {blanching: blanches}]}", r"'blanching' works the wrong way"),
-        ("when: fever", "when: {not: photo_over_2_mm}", r"'largest_mm' works the wrong way"),
+        ("when: fever", "when: {not: photo_over_2_mm}", r"a photo may only add: 'largest_mm'"),
+        ("when: fever", "when: {not: {known: fever}}", r"the test of 'fever' mixes"),
+        ("when: fever", "when: headache\n    unless: {known: fever}", r"the test of 'fever' mixes"),
+        ("when: fever", "when: {not: {known: count}}", r"a photo may only add: 'count'"),
+        ("when: fever", "when: {may: photo_over_2_mm}", r"a photo may only add: 'largest_mm'"),
+        ("when: fever", "when: fever\n    unless: {not: photo_over_2_mm}", r"a photo may only add: 'largest_mm'"),
+        ("when: fever", "when: {not: {trigger: [medication, none]}}", r"'trigger' works the wrong way"),
+        ("when: fever", "when: {trigger: [cough, none]}", r"the test of 'trigger' mixes"),
+        ("when: fever", "when: {trigger: [cough, medication]}", r"the test of 'trigger' mixes"),
+        (
+            "when: fever",
+            "when: fever\n    unless: {body_regions: {any: eye_or_mouth}}",
+            r"'body_regions' works the wrong",
+        ),
+        ("when: fever", "when: {areas: {below: many_areas}}", r"'areas' works the wrong way"),
+        ("when: fever", "when: {at_least: {n: 0, of: [fever]}}", r"at_least needs"),
         ("when: fever", "when: {skin_tone: light}", r"no rule may ask about 'skin_tone'"),
         ("when: fever", "when: {onset: yesterday}", r"'onset' cannot be yesterday"),
         ("when: fever", "when: {age_years: {below: 16}}", r"cannot be tested by below: 16"),
@@ -116,14 +150,34 @@ RULE = """rules:
 )
 def test_a_wrong_rule_is_refused_with_its_line(before: str, after: str, said: str) -> None:
     assert before in RULE
-    read_rulebook({**TEXTS, "rash": RULE})  # sound as it stands
+    read_rulebook({**TEXTS, "rash": RULE + REST})  # sound as it stands
     with pytest.raises(RulesError, match=said):
-        read_rulebook({**TEXTS, "rash": RULE.replace(before, after)})
+        read_rulebook({**TEXTS, "rash": RULE.replace(before, after) + REST})
+
+
+@pytest.mark.parametrize(
+    ("table", "before", "after", "said"),
+    [
+        ("questions", "raises: [does_not_blanch]", "raises: [does_not_blanche]", r"names what it cannot be"),
+        ("questions", "raises: [does_not_blanch]", "raises: does_not_blanch", r"names what it cannot be"),
+        ("questions", "raises: yes, calm: no, ask: \"Do they itch", "calm: no, ask: \"Do they itch",
+         r"does not say that a yes raises"),
+        ("thresholds", "numbers:\n", "numbers:\n  idle: {value: 1, unit: mm, sources: [D1], why: x}\n",
+         r"nothing uses idle"),
+        ("texts", "    not_above: same_day\n", "    not_abov: same_day\n", r"unknown key not_abov"),
+        ("texts", "    not_above: same_day\n", "    not_above: today\n", r"'today' is no urgency"),
+        ("explanations", "    not_above: same_day\n", "    notabove: same_day\n", r"unknown key notabove"),
+    ],
+)  # fmt: skip
+def test_a_wrong_table_is_refused(table: str, before: str, after: str, said: str) -> None:
+    assert before in TEXTS[table]
+    with pytest.raises(RulesError, match=said):
+        read_rulebook({**TEXTS, table: TEXTS[table].replace(before, after, 1)})
 
 
 def test_two_rules_of_one_name_are_refused() -> None:
     with pytest.raises(RulesError, match=r"two rules are called rash\.test"):
-        read_rulebook({**TEXTS, "rash": RULE + RULE.removeprefix("rules:\n")})
+        read_rulebook({**TEXTS, "rash": RULE + RULE.removeprefix("rules:\n") + REST})
 
 
 # --- what every rule, number and text must satisfy --------------------------------------------------------------------
@@ -133,9 +187,16 @@ def test_two_rules_of_one_name_are_refused() -> None:
 def test_every_rule_can_hold_and_carries_its_urgency(rule: Any) -> None:
     way = witness(rule, BOOK.terms)
     assert way is not None
+    if way.get("areas", 0) >= 3:  # it follows from the regions
+        way["body_regions"] = frozenset(BOOK.facts["body_regions"].values)
     _, holding = Engine(BOOK).firing(way)
     assert holding[0].urgency >= rule.urgency
     assert rule.fallback or rule in holding
+
+
+def others(fact: str) -> list[Any]:
+    """Values that a fact could have instead, unknown among them."""
+    return [*(answers_of(BOOK, fact) if fact in BOOK.questions else (0.0, 1e6, True)), None]
 
 
 @pytest.mark.parametrize("rule", [rule for rule in BOOK.rules if not rule.fallback], ids=lambda rule: rule.id)
@@ -143,15 +204,13 @@ def test_every_rule_lets_go(rule: Any) -> None:
     """Each rule has a case just beside its own, one fact away, in which it does not hold."""
     way = witness(rule, BOOK.terms)
     assert way is not None
-    beside = [
-        {**way, fact: other} for fact in way for other in (*answers_of(BOOK.facts[fact]), None) if other != way[fact]
-    ]
+    beside = [{**way, fact: other} for fact in way for other in others(fact) if other != way[fact]]
     assert any(not fires(rule, work_out(BOOK.terms.values(), dict(facts))) for facts in beside)
 
 
 def thresholds() -> list[tuple[str, Compares]]:
     conditions = [part for rule in BOOK.rules for part in (rule.when, rule.unless) if part]
-    leaves = {leaf for condition in conditions for leaf, _ in condition.leaves() if isinstance(leaf, Compares)}
+    leaves = {leaf for condition in conditions for leaf, _, _ in condition.leaves() if isinstance(leaf, Compares)}
     return sorted(((f"{leaf.fact}-{leaf.how}-{leaf.threshold:g}", leaf) for leaf in leaves), key=lambda entry: entry[0])
 
 
@@ -166,7 +225,7 @@ def test_every_number_decides_exactly_where_it_stands(name: str, leaf: Compares)
     decided = False
     for rule in BOOK.rules:
         for condition in filter(None, (rule.when, rule.unless)):
-            if leaf in {other for other, _ in condition.leaves()}:
+            if leaf in {other for other, _, _ in condition.leaves()}:
                 for way in itertools.islice(condition.ways(wanted=True), 200):
                     truths = {
                         condition.truth(work_out(BOOK.terms.values(), {**way, leaf.fact: value}))
@@ -193,7 +252,7 @@ def every_text() -> list[str]:
     spoken += [question.help for question in BOOK.questions.values()]
     spoken += [text.text for text in (*BOOK.explanations, *BOOK.also, *BOOK.photo_advice, *BOOK.red_flags)]
     for urgency in BOOK.urgency_texts:
-        spoken += [urgency["headline"], urgency["recheck"], *(entry["text"] for entry in urgency["advice"])]
+        spoken += [urgency.headline, urgency.recheck, *(entry.text for entry in urgency.advice)]
     return spoken
 
 
@@ -348,7 +407,8 @@ def test_what_does_not_apply_is_not_asked_and_answered() -> None:
     assert {"pregnancy", "heavy_menstrual_bleeding"} <= set(keys_asked({"age_years": 30}))
     assert {"pregnancy", "heavy_menstrual_bleeding"} <= set(keys_asked({"age_years": "unknown"}))
     assert "infant_under_1" in keys_asked({"age_years": "unknown"})
-    assert with_implied({"age_years": 70})["pregnancy"] is False
+    assert with_implied({"age_years": 70})["pregnancy"] == "no"
+    assert "infant_under_1" not in with_implied({"age_years": 0.5})
     assert "pregnancy" not in with_implied({})
 
 
@@ -375,3 +435,131 @@ def test_unknown_replies_reach_the_engine_as_unknown() -> None:
 
 def test_an_urgency_is_one_of_five() -> None:
     assert {rule.urgency for rule in BOOK.rules} == set(range(len(URGENCIES)))
+
+
+def test_a_misspelt_region_leaves_the_others_and_explains_nothing() -> None:
+    pressed = {**WELL, "trigger": "cough", "body_regions": ["face"]}
+    assert spotscan.triage(pressed).urgency == "self_watch"
+    assert spotscan.triage({**pressed, "body_regions": ["face", "moon"]}).urgency == "see_doctor_soon"
+
+
+def test_contradicting_keys_are_named_and_unknown() -> None:
+    result = spotscan.triage({**WELL, "Fever ": "yes"})
+    assert result.urgency == spotscan.triage({**WELL, "fever": None}).urgency
+    assert any("'fever' cannot be" in entry["what"] for entry in result.not_judged)
+
+
+@pytest.mark.parametrize("odd", [[], "abc", 3])
+def test_what_is_no_mapping_is_refused(odd: Any) -> None:
+    with pytest.raises(spotscan.AnswersError):
+        spotscan.triage(odd)
+    with pytest.raises(spotscan.AnswersError):
+        spotscan.triage({}, odd)
+
+
+def test_help_texts_of_yes_no_questions_ask_nothing() -> None:
+    """The last question read is the one that is answered."""
+    texts = {key: q.help for key, q in BOOK.questions.items() if BOOK.facts[key].kind == "yes_no"}
+    assert {key for key, text in texts.items() if "?" in text} == set()
+
+
+def test_an_emergency_tells_nothing_calming_and_sends_nobody_to_take_photos() -> None:
+    answers = {**WELL, "fever": "yes", "trigger": "cough", "body_regions": ["face"], "skin_tone": "dark"}
+    result = spotscan.triage(answers).to_dict()
+    assert result["urgency"] == "emergency_now"
+    said = " ".join([*result["advice"], *(entry["text"] for entry in result["explanations"])]).casefold()
+    assert "photograph" not in said
+    assert "fade within days" not in said
+    assert "harmless" not in said
+    photo = [entry["how"] for entry in result["not_judged"] if "photo" in entry["what"]]
+    assert photo
+    assert all(how.startswith("Help comes first.") for how in photo)
+
+
+def test_only_reasons_for_the_result_are_given() -> None:
+    many = {"count": 60, "max_diameter_mm": 1.0, "class_mix": None, "image_quality": "good"}
+    result = spotscan.triage({**WELL, "trigger": "cough", "body_regions": ["face"]}, many)
+    assert result.urgency == "same_day"
+    assert all(reason.urgency != "self_watch" for reason in result.reasons)
+
+
+def test_what_is_missing_for_waiting_is_named_with_trigger_and_place() -> None:
+    answers = {key: value for key, value in WELL.items() if key not in ("trigger", "body_regions")}
+    could = {entry["answer"]: entry["could_become"] for entry in spotscan.triage(answers).would_change}
+    assert "self_watch" in could["trigger"]
+    assert "self_watch" in could["body_regions"]
+
+
+def test_at_an_emergency_only_the_glass_test_is_asked_and_only_where_it_could_settle_it() -> None:
+    for sign in ("fever", "very_unwell", "rapid_spread"):
+        question = next_question({sign: "yes"})
+        assert question is not None
+        assert question.key == "blanching"
+        assert next_question({sign: "yes", "blanching": "does_not_blanch"}) is None
+        assert next_question({sign: "yes", "blanching": "unknown"}) is None
+        later = next_question({sign: "yes", "blanching": "blanches"})
+        assert later is not None
+        assert later.group == "emergency"
+    assert next_question({"seizure": "yes"}) is None
+    assert next_question({"fever": "yes", "confusion_or_drowsy": "yes"}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "years"),
+    [
+        ("6 months", 0.5),
+        ("6 months old", 0.5),
+        ("0,5", 0.5),
+        ("5 weeks", 0.096),
+        ("34", 34.0),
+        ("2 y", 2.0),
+        ("old", None),
+    ],
+)  # fmt: skip
+def test_ages_are_read_with_their_units(text: str, years: float | None) -> None:
+    assert read_reply(BOOK.questions["age_years"], text) == years
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "answer"),
+    [
+        ("fever", "Yep", "yes"), ("fever", "yes.", "yes"), ("fever", "I don’t know", "unknown"),
+        ("fever", "unsure", "unknown"),
+        ("body_regions", "upper arm", ["upper_arm"]), ("body_regions", "Belly", ["abdomen"]),
+        ("body_regions", "face and neck", ["face", "neck"]), ("onset", "over the last few days", "days"),
+    ],
+)  # fmt: skip
+def test_replies_in_ones_own_words(key: str, text: str, answer: Any) -> None:
+    assert read_reply(BOOK.questions[key], text) == answer
+
+
+def test_no_rule_lowers_for_any_random_facts() -> None:
+    """The loader's proof, tried out: no rule stops holding when one of its facts moves upward."""
+    rng = random.Random(7)
+    for rule in BOOK.rules:
+        if not rule.urgency:
+            continue
+        names = sorted({leaf.fact for part in (rule.when, rule.unless) if part for leaf, _, _ in part.leaves()})
+        for _ in range(300):
+            facts = {name: rng.choice(others(name)) for name in names}
+            name = rng.choice(names)
+            for low, high in upward(name):
+                before = fires(rule, work_out(BOOK.terms.values(), {**facts, name: low}))
+                after = fires(rule, work_out(BOOK.terms.values(), {**facts, name: high}))
+                assert before <= after, (rule.id, name, low, high, facts)
+
+
+def upward(name: str) -> list[tuple[Any, Any]]:
+    """Pairs of values of a fact of which the second may only be more urgent."""
+    fact = BOOK.facts[name]
+    if fact.from_photo or name == "areas":
+        return [(None, value) for value in others(name)] if fact.from_photo else [(1.0, 5.0)]
+    if fact.kind == "yes_no":
+        return [(False, None), (None, True), (False, True)]
+    if fact.kind == "choice" and (fact.raises or fact.lowers):
+        between = [None, *sorted(set(fact.values) - fact.raises - fact.lowers)]
+        return [*itertools.product(sorted(fact.lowers), between), *itertools.product(between, sorted(fact.raises))]
+    if fact.kind == "regions":
+        every = frozenset(fact.values)
+        return [(frozenset([value]), every) for value in fact.values]
+    return []

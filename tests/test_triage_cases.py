@@ -15,7 +15,7 @@ import yaml
 
 import spotscan
 from spotscan.rules import URGENCIES
-from spotscan.rules.tables import rulebook
+from spotscan.rules.loading import rulebook
 
 FOLDER = Path(__file__).with_name("triage_cases")
 

@@ -1,7 +1,7 @@
 """The triage: text rules from four documents, held against answers and a photo's findings.
 
-The rules are data (`data/*.yaml`); `tables` reads and checks them, `conditions` is their logic, `engine` applies
-them, `reading` turns answers and findings into facts, `questionnaire` asks.
+The rules are data (`data/*.yaml`); `loading` reads and checks them into `tables`, `conditions` is their logic, `engine`
+applies them, `reading` turns answers and findings into facts, `questionnaire` asks.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from functools import cache, cached_property
 from typing import Any
 
 from spotscan.rules.engine import Engine, used
+from spotscan.rules.loading import rulebook
 from spotscan.rules.reading import Facts, read_answers, read_findings
-from spotscan.rules.tables import URGENCIES, Rule, Rulebook, Text, rulebook
+from spotscan.rules.tables import URGENCIES, Rule, Rulebook, Text
 
 __all__ = ["URGENCIES", "Reason", "Triage", "triage"]
 
@@ -108,7 +109,10 @@ class Triage:
         """What the unanswered questions that matter leave open, with how to find out."""
         questions = rulebook().questions
         return [
-            {"what": f"not answered: {questions[entry['answer']].ask}", "how": questions[entry["answer"]].help}
+            {
+                "what": f"not answered: {questions[entry['answer']].ask}",
+                "how": questions[entry["answer"]].help or "Ask the person, or look.",
+            }
             for entry in self.would_change
         ]
 
@@ -142,27 +146,33 @@ def triage(
         It informs; it is no diagnosis, and no clinician has reviewed the rules.
     """
     book = rulebook()
-    said, seen = read_answers(book, answers), read_findings(book, findings)
+    said = read_answers(book, answers)
+    seen = read_findings(book, findings, said.known.get("skin_tone"))
     known = {**said.known, **seen.known}
     facts, rules = _engine().firing(known)
     level = rules[0].urgency if rules else 0
     texts = book.urgency_texts[level]
+    emergency = level == len(URGENCIES) - 1
     number = emergency_number or book.emergency_number
-    also = [text for text in book.also if level <= text.not_above and text.when and text.when.truth(facts)]
-    photo = () if level == len(URGENCIES) - 1 else book.photo_advice
+    photo = () if emergency else book.photo_advice
+    first = f"{book.help_first} " if emergency else ""
+
+    def said_at(entries: tuple[Text, ...]) -> list[Text]:
+        return [text for text in entries if level <= text.not_above and (text.when is None or text.when.truth(facts))]
+
     return Triage(
         urgency=URGENCIES[level],
-        headline=texts["headline"],
-        advice=(
-            *(entry["text"].replace("{emergency_number}", number) for entry in texts["advice"]),
-            *(text.text for text in (*also, *photo)),
+        headline=texts.headline,
+        advice=tuple(
+            text.text.replace("{emergency_number}", number) for text in (*texts.advice, *said_at(book.also), *photo)
         ),
-        red_flags=tuple(text.text for text in book.red_flags),
-        recheck=texts["recheck"],
+        red_flags=tuple(text.text for text in said_at(book.red_flags)),
+        recheck=texts.recheck,
         disclaimer=book.disclaimer,
         reasons=tuple(_reason(book, rule, facts, said, seen) for rule in rules),
-        explanations=tuple(_explanation(text) for text in book.explanations if text.when and text.when.truth(facts)),
-        not_judged=tuple({"what": what, "how": how} for what, how in (*said.problems, *seen.problems)),
+        explanations=tuple(_explanation(text) for text in said_at(book.explanations)),
+        not_judged=tuple({"what": what, "how": how} for what, how in said.problems)
+        + tuple({"what": what, "how": first + how} for what, how in seen.problems),
         rules_version=book.version,
         _known=known,
     )

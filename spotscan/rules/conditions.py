@@ -25,6 +25,8 @@ Truth = bool | None
 Facts = Mapping[str, Any]  # fact -> value; None or absent is unknown
 Assignment = dict[str, Any]
 
+UNCLEAR = "?"  # a member of a set that was named but not understood: it could be any
+
 _WAYS = 64  # assignments tried per condition when one that makes it hold is looked for
 
 
@@ -39,8 +41,8 @@ class Condition:
         """The known facts that make it hold, or fail, as it does."""
         raise NotImplementedError
 
-    def leaves(self, positive: bool = True) -> Iterator[tuple[Leaf, bool]]:
-        """Every test of a fact in it, and whether it enters positively."""
+    def leaves(self, positive: bool = True, maybe: bool = False) -> Iterator[tuple[Leaf, bool, bool]]:
+        """Every test of a fact in it, whether it enters positively, and whether below a `may`."""
         raise NotImplementedError
 
     def ways(self, wanted: bool) -> Iterator[Assignment]:
@@ -70,8 +72,8 @@ class Leaf(Condition):
         if facts.get(self.fact) is not None:
             yield self.fact
 
-    def leaves(self, positive: bool = True) -> Iterator[tuple[Leaf, bool]]:
-        yield self, positive
+    def leaves(self, positive: bool = True, maybe: bool = False) -> Iterator[tuple[Leaf, bool, bool]]:
+        yield self, positive, maybe
 
     def ways(self, wanted: bool) -> Iterator[Assignment]:
         for value in self.examples(wanted):
@@ -135,8 +137,15 @@ class Overlaps(Leaf):
     only: bool
     all_members: tuple[str, ...]
 
-    def test(self, value: Any) -> bool:
-        return value <= self.members if self.only else bool(value & self.members)
+    def truth(self, facts: Facts) -> Truth:
+        value = facts.get(self.fact)
+        if value is None:
+            return None
+        understood = value - {UNCLEAR}
+        decided = not understood <= self.members if self.only else bool(understood & self.members)
+        if not decided and UNCLEAR in value:
+            return None
+        return decided is not self.only
 
     def examples(self, wanted: bool) -> Iterator[frozenset[str]]:
         for member in self.all_members:
@@ -145,24 +154,16 @@ class Overlaps(Leaf):
 
 
 @dataclass(frozen=True)
-class Known(Condition):
-    """A fact is known."""
+class Known(Leaf):
+    """A fact is known; never unknown itself."""
 
-    fact: str
     example: Any
 
     def truth(self, facts: Facts) -> Truth:
         return facts.get(self.fact) is not None
 
-    def used(self, facts: Facts) -> Iterator[str]:
-        if facts.get(self.fact) is not None:
-            yield self.fact
-
-    def leaves(self, positive: bool = True) -> Iterator[tuple[Leaf, bool]]:
-        yield Leaf(self.fact), positive
-
-    def ways(self, wanted: bool) -> Iterator[Assignment]:
-        yield {self.fact: self.example if wanted else None}
+    def examples(self, wanted: bool) -> Iterator[Any]:
+        yield self.example if wanted else None
 
 
 @dataclass(frozen=True)
@@ -179,8 +180,8 @@ class Term(Condition):
     def used(self, facts: Facts) -> Iterator[str]:
         return self.means.used(facts)
 
-    def leaves(self, positive: bool = True) -> Iterator[tuple[Leaf, bool]]:
-        return self.means.leaves(positive)
+    def leaves(self, positive: bool = True, maybe: bool = False) -> Iterator[tuple[Leaf, bool, bool]]:
+        return self.means.leaves(positive, maybe)
 
     def ways(self, wanted: bool) -> Iterator[Assignment]:
         return self.means.ways(wanted)
@@ -199,8 +200,8 @@ class Not(Condition):
     def used(self, facts: Facts) -> Iterator[str]:
         return self.part.used(facts)
 
-    def leaves(self, positive: bool = True) -> Iterator[tuple[Leaf, bool]]:
-        return self.part.leaves(not positive)
+    def leaves(self, positive: bool = True, maybe: bool = False) -> Iterator[tuple[Leaf, bool, bool]]:
+        return self.part.leaves(not positive, maybe)
 
     def ways(self, wanted: bool) -> Iterator[Assignment]:
         return self.part.ways(not wanted)
@@ -219,8 +220,8 @@ class May(Condition):
         if self.part.truth(facts) is not None:
             yield from self.part.used(facts)
 
-    def leaves(self, positive: bool = True) -> Iterator[tuple[Leaf, bool]]:
-        return self.part.leaves(positive)
+    def leaves(self, positive: bool = True, maybe: bool = False) -> Iterator[tuple[Leaf, bool, bool]]:
+        return self.part.leaves(positive, maybe=True)
 
     def ways(self, wanted: bool) -> Iterator[Assignment]:
         if wanted:
@@ -257,9 +258,9 @@ class AtLeast(Condition):
             if value is not None and part.truth(facts) is value:
                 yield from part.used(facts)
 
-    def leaves(self, positive: bool = True) -> Iterator[tuple[Leaf, bool]]:
+    def leaves(self, positive: bool = True, maybe: bool = False) -> Iterator[tuple[Leaf, bool, bool]]:
         for part in self.parts:
-            yield from part.leaves(positive)
+            yield from part.leaves(positive, maybe)
 
     def ways(self, wanted: bool) -> Iterator[Assignment]:
         n = self.n if wanted else len(self.parts) - self.n + 1

@@ -5,14 +5,26 @@ Data decide: order, wording and conditions are in questions.yaml. The app and `s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
-from spotscan.rules.engine import Engine
-from spotscan.rules.reading import read_answers
-from spotscan.rules.tables import Question, Rulebook, rulebook
+from spotscan.rules.engine import Engine, answers_of
+from spotscan.rules.loading import rulebook
+from spotscan.rules.reading import read_answers, read_findings
+from spotscan.rules.tables import URGENCIES, Question
 
 UNKNOWN = "unknown"
+_NOT_KNOWN = {"", "?", UNKNOWN, "not sure", "unsure", "don't know", "i don't know", "dont know", "no idea"}
+_YES_NO = {"y": "yes", "yep": "yes", "yeah": "yes", "n": "no", "nope": "no"}
+_MONTHS, _WEEKS, _DAYS = 12.0, 52.18, 365.25  # in a year
+_PER_YEAR = {"y": 1.0, "m": _MONTHS, "w": _WEEKS, "d": _DAYS}
+
+
+@cache
+def _engine() -> Engine:
+    return Engine(rulebook())
 
 
 def open_questions(answers: Mapping[Any, Any]) -> Iterator[Question]:
@@ -20,24 +32,46 @@ def open_questions(answers: Mapping[Any, Any]) -> Iterator[Question]:
 
     A question that was answered, with ``unknown`` too, is not asked again; one that does not apply is left out.
     """
-    book = rulebook()
-    facts = _facts(book, answers)
-    engine = Engine(book)
-    for question in book.questions.values():
-        if question.key not in answers and engine.is_open(question, facts):
+    facts = _engine().worked_out(read_answers(rulebook(), answers).known)
+    for question in rulebook().questions.values():
+        if question.key not in answers and facts.get(question.key) is None and _engine().applies(question, facts):
             yield question
+
+
+def next_question(answers: Mapping[Any, Any], findings: Mapping[Any, Any] | None = None) -> Question | None:
+    """The next question; None where there is nothing left to ask.
+
+    At an emergency nothing more is asked, but for a question that can be answered within a minute and could settle
+    it: whether the spots fade under a glass. Signs that are an emergency in any case end the questions at once.
+    """
+    book, engine = rulebook(), _engine()
+    known = {**read_answers(book, answers).known, **read_findings(book, findings).known}
+
+    def level(facts: Mapping[str, Any]) -> int:
+        return engine.firing(facts)[1][0].urgency
+
+    emergency = len(URGENCIES) - 1
+    if level(known) < emergency:
+        return next(open_questions(answers), None)
+    for question in open_questions(answers):
+        if question.quick and any(
+            level({**known, question.key: value}) < emergency for value in answers_of(book, question.key)
+        ):
+            return question
+    return None
 
 
 def with_implied(answers: Mapping[Any, Any]) -> dict[Any, Any]:
     """The answers, with those added that need not be asked: a person of 70 is not pregnant."""
-    book = rulebook()
-    complete = dict(answers)
-    for question in book.questions.values():
-        if question.ask_if is None or complete.get(question.key) not in (None, ""):
-            continue
-        if question.ask_if.truth(_facts(book, complete)) is False:
-            complete[question.key] = question.otherwise
-    return complete
+    facts = _engine().worked_out(read_answers(rulebook(), answers).known)
+    implied = {
+        question.key: "no" if question.otherwise is False else question.otherwise
+        for question in rulebook().questions.values()
+        if question.otherwise is not None
+        and answers.get(question.key) in (None, "")
+        and not _engine().applies(question, facts)
+    }
+    return {**answers, **implied}
 
 
 def read_reply(question: Question, text: str) -> Any:
@@ -48,34 +82,50 @@ def read_reply(question: Question, text: str) -> Any:
     question : Question
         What was asked.
     text : str
-        yes, no, a number, the number or the name of a choice, several with commas for regions; empty or ``?``
-        for not known.
+        yes or no; a number, with a unit of time for an age; the place or the words of a choice, several with commas
+        for regions; empty, ``?`` or the like for not known.
 
     Returns
     -------
     Any
         An answer of the contract; None where it cannot be understood.
     """
-    text = text.strip().casefold()
-    if text in ("", "?", UNKNOWN, "not sure", "don't know"):
-        return UNKNOWN
     book = rulebook()
-    fact = book.facts[question.key]
-    reply: Any = {"y": "yes", "n": "no"}.get(text, text)
-    if question.choices:
-        names = list(question.choices)
-        chosen = [names[int(part) - 1] if _is_place(part, names) else part for part in text.replace(",", " ").split()]
-        reply = chosen if fact.kind == "regions" else (chosen[0] if len(chosen) == 1 else None)
+    text = re.sub(r"\s+", " ", text.replace("’", "'")).strip(" .!").casefold()
+    if text in _NOT_KNOWN:
+        return UNKNOWN
+    kind = book.facts[question.key].kind
+    reply: Any = _YES_NO.get(text, text)
+    if kind == "number":
+        reply = _years(text)
+    elif kind == "choice":
+        reply = _choice(question, text)
+    elif kind == "regions":
+        reply = [_choice(question, part) for part in _parts(question, text)]
     read = read_answers(book, {question.key: reply})
     return read.shown.get(question.key) if not read.problems else None
 
 
-def _is_place(part: str, names: list[str]) -> bool:
-    return part.isascii() and part.isdigit() and 1 <= int(part) <= len(names)
+def _years(text: str) -> float | None:
+    """An age with or without a unit: 6 months, 5 weeks, 0,5."""
+    found = re.fullmatch(r"(\d+(?:[.,]\d+)?) ?(y|m|w|d)?[a-z]*(?: old)?", text)
+    if not found:
+        return None
+    return round(float(found[1].replace(",", ".")) / _PER_YEAR[found[2] or "y"], 3)
 
 
-def _facts(book: Rulebook, answers: Mapping[Any, Any]) -> dict[str, Any]:
-    facts = dict(read_answers(book, answers).known)
-    for term in book.terms.values():
-        facts[term.name] = term.means.truth(facts)
-    return facts
+def _choice(question: Question, text: str) -> str | None:
+    """A choice by its place in the list, its name or its wording."""
+    names = list(question.choices)
+    if text.isascii() and text.isdigit():
+        return names[int(text) - 1] if 1 <= int(text) <= len(names) else None
+    for name, wording in question.choices.items():
+        if text in (name, name.replace("_", " "), wording.casefold()):
+            return name
+    return None
+
+
+def _parts(question: Question, text: str) -> list[str]:
+    """Several choices, between commas or `and`; bare numbers and single words between blanks, too."""
+    parts = [part.strip() for part in re.split(r",|;|\band\b", text) if part.strip()]
+    return [piece for part in parts for piece in ([part] if _choice(question, part) is not None else part.split())]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spotscan.errors import AnswersError
+from spotscan.rules.conditions import UNCLEAR
 from spotscan.rules.tables import Fact, Rulebook
 
 _YES_NO = {"yes": True, "true": True, "no": False, "false": False}
@@ -24,10 +25,7 @@ _DEEPEST = 50  # brackets and indents; answers have two levels
 _NAMED = 12  # problems named one by one; the rest is counted
 _LONGEST_QUOTE = 40  # characters of somebody's text that are repeated to them
 
-# From this size on the scale is wrong, or it is no spot: the size is then not known.
-_IMPOSSIBLE_MM = 45.0
 _PROBABILITIES = ("spot", "angioma", "lesion")
-_SUM_SLACK = 0.02  # rounding of three probabilities that sum to 1
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def _read_mapping(path: str | os.PathLike[str], what: str, largest: int, todo: s
     where = ascii(os.fspath(path))[1:-1]
     text = _text_of(Path(path), what, largest, where, todo)
     try:
-        mapping = json.loads(text) if text.lstrip().startswith("{") else _plain_yaml(text)
+        mapping = _read_text(text)
     except (ValueError, RecursionError) as error:
         raise AnswersError(f"the {what} are neither YAML nor JSON", where, todo) from error
     if mapping is None:
@@ -102,6 +100,24 @@ def _text_of(path: Path, what: str, largest: int, where: str, todo: str) -> str:
         raise AnswersError(f"the {what} cannot be read ({reason})", where, todo) from error
 
 
+def _read_text(text: str) -> Any:
+    """JSON where it is JSON, else YAML."""
+    if text.lstrip().startswith("{"):
+        try:
+            return json.loads(text, object_pairs_hook=_both)
+        except json.JSONDecodeError:
+            pass
+    return _plain_yaml(text)
+
+
+def _both(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """A mapping; a key that stands twice with different values gets both, so that it is named as impossible."""
+    found: dict[Any, Any] = {}
+    for key, value in pairs:
+        found[key] = value if key not in found or found[key] == value else [found[key], value]
+    return found
+
+
 def _plain_yaml(text: str) -> Any:
     """YAML of plain values: no anchors (a few lines of them grow without end) and no depth to drown in."""
     import yaml
@@ -115,9 +131,21 @@ def _plain_yaml(text: str) -> Any:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > _DEEPEST:
                 raise ValueError("too deep")
-        return yaml.load(text, Loader=loader)
-    except yaml.YAMLError as error:
+        return yaml.load(text, Loader=_yaml_loader(loader))
+    except (yaml.YAMLError, TypeError) as error:  # TypeError: a list as a key
         raise ValueError(str(error)) from error
+
+
+def _yaml_loader(base: Any) -> Any:
+    """A loader that keeps both values of a key that stands twice."""
+
+    class Loader(base):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = True) -> dict[Any, Any]:
+            build = self.construct_object
+            return _both((build(key, deep=True), build(value, deep=True)) for key, value in node.value)
+
+    Loader.add_constructor("tag:yaml.org,2002:map", Loader.construct_mapping)
+    return Loader
 
 
 def read_answers(book: Rulebook, answers: Mapping[Any, Any]) -> Facts:
@@ -135,11 +163,13 @@ def read_answers(book: Rulebook, answers: Mapping[Any, Any]) -> Facts:
     Facts
         With every unknown key and impossible value named in `problems`.
     """
+    if not isinstance(answers, Mapping):
+        raise AnswersError("the answers are no mapping of keys to values", "", "give a dict, or a YAML or JSON file")
     known: dict[str, Any] = {}
     shown: dict[str, Any] = {}
     problems = []
-    for key, value in answers.items():
-        if not isinstance(key, str) or key not in book.questions:
+    for key, value in _by_name(answers).items():
+        if key not in book.questions:
             problems.append((f"the answer {quote(key)} is not one of the questionnaire's", "It was not used."))
             continue
         if value is None or (isinstance(value, str) and value.strip().casefold() in _UNKNOWN):
@@ -149,14 +179,26 @@ def read_answers(book: Rulebook, answers: Mapping[Any, Any]) -> Facts:
         if understood is not None:
             known[key], shown[key] = understood, _plain(understood)
         if rest:
-            how = f"Answer with {_allowed(fact)}."
-            problems.append((f"'{key}' cannot be {rest}: it counts as not answered", how))
-    regions = known.get("body_regions")
-    if regions is not None:
-        known["areas"] = float(sum(bool(area & regions) for area in book.areas))
+            problems.append((f"'{key}' cannot be {rest}: it was not understood", f"Answer with {_allowed(fact)}."))
     if len(problems) > _NAMED:
         problems[_NAMED:] = [(f"{len(problems) - _NAMED} more answers were not understood", "They were not used.")]
-    return Facts(known, shown, tuple(problems))
+    return Facts(derived(book, known), shown, tuple(problems))
+
+
+def derived(book: Rulebook, known: dict[str, Any]) -> dict[str, Any]:
+    """The facts, with those that follow from others: how many separate areas, and whether it is a baby."""
+    facts = {name: value for name, value in known.items() if name != "areas"}
+    regions = facts.get("body_regions")
+    if regions is not None:
+        facts["areas"] = float(sum(bool(area & regions) for area in book.areas))
+    if facts.get("infant_under_1") is None and facts.get("age_years") is not None:
+        facts["infant_under_1"] = facts["age_years"] < book.numbers["infant_age"]["value"]
+    return facts
+
+
+def _by_name(answers: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Keys as they are meant: without regard to case and blanks; both values where two keys mean the same."""
+    return _both((key.strip().casefold() if isinstance(key, str) else key, value) for key, value in answers.items())
 
 
 def _yes_no(fact: Fact, value: Any) -> tuple[bool | None, str]:
@@ -180,10 +222,11 @@ def _number(fact: Fact, value: Any) -> tuple[float | None, str]:
 def _regions(fact: Fact, value: Any) -> tuple[frozenset[str] | None, str]:
     names: Iterable[Any] = [value] if isinstance(value, str) else value if isinstance(value, list | tuple | set) else ()
     read = [(name.strip().casefold() if isinstance(name, str) else name) for name in names]
-    wrong = [name for name in read if name not in fact.values] if read or value == [] else [value]
-    if wrong:  # a place that was not understood could be any place
-        return None, ", ".join(quote(name) for name in wrong[:3])
-    return (frozenset(read), "") if read else (None, "")
+    wrong = [name for name in read if not isinstance(name, str) or name not in fact.values]
+    if not isinstance(value, str | list | tuple | set) or (wrong and len(wrong) == len(read)):
+        return None, quote(value) if not wrong else ", ".join(quote(name) for name in wrong[:3])
+    understood = {name for name in read if name not in wrong} | ({UNCLEAR} if wrong else set())
+    return (frozenset(understood) or None), ", ".join(quote(name) for name in wrong[:3])
 
 
 _READERS: dict[str, Any] = {"yes_no": _yes_no, "choice": _choice, "number": _number, "regions": _regions}
@@ -219,7 +262,7 @@ def quote(value: Any) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return sorted(value) if isinstance(value, frozenset) else value
+    return sorted(value - {UNCLEAR}) if isinstance(value, frozenset) else value
 
 
 def _allowed(fact: Fact) -> str:
@@ -230,7 +273,7 @@ def _allowed(fact: Fact) -> str:
     return ", ".join(fact.values)
 
 
-def read_findings(book: Rulebook, findings: Mapping[Any, Any] | None) -> Facts:
+def read_findings(book: Rulebook, findings: Mapping[Any, Any] | None, skin_tone: str | None = None) -> Facts:
     """What a photo says, as facts that may only raise an urgency.
 
     Parameters
@@ -240,6 +283,8 @@ def read_findings(book: Rulebook, findings: Mapping[Any, Any] | None) -> Facts:
     findings : Mapping or None
         The contract's ``findings``, or a whole scan document, whose ``findings``, ``spots`` and ``quality`` are
         then used. A diameter enters with its error (``max_diameter_mm_err``, 1 sigma) added.
+    skin_tone : str, optional
+        As answered: it tells where else to look when no spots were found.
 
     Returns
     -------
@@ -247,6 +292,8 @@ def read_findings(book: Rulebook, findings: Mapping[Any, Any] | None) -> Facts:
         Empty for no photo, and for one that is unusable.
     """
     notes = book.photo_notes
+    if findings is not None and not isinstance(findings, Mapping):
+        raise AnswersError("the findings are no mapping", "", "give a scan's document, or its findings")
     if findings is None:
         return Facts({}, {}, (_note(notes, "none"),))
     document: Mapping[Any, Any] = findings
@@ -263,46 +310,49 @@ def read_findings(book: Rulebook, findings: Mapping[Any, Any] | None) -> Facts:
     if count is not None and 0 <= count <= 1e6:
         known["count"], shown["count"] = count, int(count)
         if count == 0:
-            dark = "dark_skin" in _flags(findings)
+            dark = skin_tone == "dark" or "dark_skin" in _flags(findings)
             problems.append(_note(notes, "no_spots_dark" if dark else "no_spots"))
     if known.get("count") != 0:
-        _add_size(document, known, shown, problems, notes)
-        _add_classes(document, findings.get("spots"), known, shown, problems, notes)
+        _add_size(book, document, known, shown, problems)
+        _add_classes(book, document, findings.get("spots"), known, shown, problems)
     return Facts(known, shown, tuple(problems), str(grade))
 
 
+_Problems = list[tuple[str, str]]
+
+
 def _add_size(
-    document: Mapping[Any, Any],
-    known: dict[str, Any],
-    shown: dict[str, Any],
-    problems: list[tuple[str, str]],
-    notes: Mapping[str, Mapping[str, str]],
+    book: Rulebook, document: Mapping[Any, Any], known: dict[str, Any], shown: dict[str, Any], problems: _Problems
 ) -> None:
-    size, error = as_number(document.get("max_diameter_mm")), as_number(document.get("max_diameter_mm_err"))
-    if size is None or not 0 < size < _IMPOSSIBLE_MM:
-        problems.append(_note(notes, "no_size"))
+    size, said = as_number(document.get("max_diameter_mm")), document.get("max_diameter_mm_err")
+    error = as_number(said)
+    if size is None or not 0 < size < book.numbers["impossible_mm"]["value"]:
+        problems.append(_note(book.photo_notes, "no_size"))
         return
-    known["largest_mm"] = min(size + (error if error is not None and error > 0 else 0.0), 1000.0)
+    if said is not None and (error is None or error < 0):
+        problems.append((f"the error of the largest size cannot be {quote(said)}", "It was taken as zero."))
+        error = None
+    known["largest_mm"] = min(size + book.numbers["err_sigmas"]["value"] * (error or 0.0), 1000.0)
     shown["max_diameter_mm"] = size
 
 
 def _add_classes(
+    book: Rulebook,
     document: Mapping[Any, Any],
     spots: Any,
     known: dict[str, Any],
     shown: dict[str, Any],
-    problems: list[tuple[str, str]],
-    notes: Mapping[str, Mapping[str, str]],
+    problems: _Problems,
 ) -> None:
     mix = document.get("class_mix")
     shares = [as_number(mix.get(name)) for name in _PROBABILITIES] if isinstance(mix, Mapping) else []
     sound = [share for share in shares if share is not None and 0 <= share <= 1]
-    if len(sound) == len(_PROBABILITIES) and abs(sum(sound) - 1) <= _SUM_SLACK:
+    if len(sound) == len(_PROBABILITIES) and abs(sum(sound) - 1) <= book.numbers["sum_slack"]["value"]:
         known["spot_share"], _, known["lesion_share"] = sound
         shown["class_mix"] = dict(zip(_PROBABILITIES, sound, strict=True))
     else:
         known["class_missing"] = True
-        problems.append(_note(notes, "no_classes"))
+        problems.append(_note(book.photo_notes, "no_classes"))
     if isinstance(spots, list):
         known["n_lesion"] = float(sum(isinstance(spot, Mapping) and spot.get("class") == "lesion" for spot in spots))
 
