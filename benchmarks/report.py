@@ -64,6 +64,29 @@ TARGETS = (
         "all",
         low=1,
     ),
+    Target("bank_card", "found_share", "bank card, drawn: share found", ">= 0.95", low=0.95),
+    Target("bank_card", "error_median_%", "bank card, drawn: px_per_mm, median error, %", "<= 0.7", high=0.7),
+    Target(
+        "bank_card", "within_2_sigma_share", "bank card, drawn: truth within 2 stated sigma", "0.90 to 0.99", 0.9, 0.99
+    ),
+    Target("bank_card", "wrong_taken", "bank card: other things taken for one, of 20", "0", high=0),
+    *(
+        Target("bank_card", f"card_{name}_error_%", f"bank card, real, {name}: error, %", "within 2", -2, 2)
+        for name in ("default_sample", "test_sample3", "test_sample4")
+    ),
+    Target("coins", "found_%", "coin, drawn: found, %", ">= 95", low=95),
+    Target("coins", "wrong_%", "coin, drawn: something else taken, %", "<= 0.5", high=0.5),
+    Target("coins", "error_median_%", "coin, drawn: px_per_mm, median error, %", "<= 0.7", high=0.7),
+    Target("coins", "within_2_sigma_%", "coin, drawn: truth within 2 stated sigma, %", "90 to 99", 90, 99),
+    Target("coins", "real_error_max_%", "coin, real: largest error of the ten coins, %", "<= 2", high=2),
+    Target("ruler", "found_%", "ruler, drawn: found, %", ">= 95", low=95),
+    Target("ruler", "wrong_taken_%", "ruler, drawn: something else taken, %", "<= 0.5", high=0.5),
+    Target("ruler", "px_per_mm_median_%", "ruler, drawn: px_per_mm, median error, %", "<= 0.5", high=0.5),
+    Target("ruler", "within_2_sigma_%", "ruler, drawn: truth within 2 stated sigma, %", "90 to 99", 90, 99),
+    *(
+        Target("ruler", f"ruler_derm_ISIC_{name}_%", f"reticle, real, {name}: error along it, %", "within 1", -1, 1)
+        for name in ("0261866", "8059429")
+    ),
     Target("dots", "share_within_range", "share of plates in the people's range +-5 %", "report; aim 1", low=1),
     Target("skin", "iou_mean", "IoU, mean over the photos", ">= 0.85", low=0.85),
     Target("triage", "cases", "triage: cases written from the facts", ">= 200", low=200),

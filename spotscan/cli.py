@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spotscan._version import __version__
+from spotscan.cli_references import add_references_command, with_picture
 from spotscan.cli_triage import add_commands as add_triage_commands
 from spotscan.cli_triage import add_emergency_number, triage_text
-from spotscan.errors import SpotScanError, UsageError
+from spotscan.errors import ReferenceNotFoundError, SpotScanError, UsageError
 
 if TYPE_CHECKING:
     from spotscan.types import Scan
@@ -52,8 +53,8 @@ def _parser() -> argparse.ArgumentParser:
         "--reference",
         metavar="REF",
         default="auto",
-        help="what gives the scale: auto (the printed SpotScan card), aruco:SIDE_MM, px-per-mm:VALUE or none;"
-        " default auto",
+        help="what gives the scale: auto (the printed SpotScan card), aruco:SIDE_MM, coin:NAME, card, ruler,"
+        " px-per-mm:VALUE or none; default auto; see `spotscan references`",
     )
     scan.add_argument("--answers", metavar="FILE", help="answers for the triage, YAML or JSON; see `spotscan ask`")
     add_emergency_number(scan)
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     scan.set_defaults(run=_scan)
 
     add_triage_commands(commands, DISCLAIMER)
+    add_references_command(commands)
 
     card = commands.add_parser(
         "card", help="make the printable reference card", description="Make the printable reference card."
@@ -87,8 +89,13 @@ def _scan(options: argparse.Namespace) -> int:
         from spotscan.rules.reading import read_answers_file
 
         answers = read_answers_file(options.answers)  # a wrong file is said before a photo is read
-    with _quiet_decoders():
-        result = scan(options.photo, options.reference, answers, emergency_number=options.emergency_number)
+    try:
+        with _quiet_decoders():
+            result = scan(options.photo, options.reference, answers, emergency_number=options.emergency_number)
+    except ReferenceNotFoundError as error:
+        if options.out is None or not error.candidates:
+            raise
+        raise _with_picture(error, options) from error
     try:
         if options.out is not None:
             for path in write_outputs(result, Path(options.out), safe_stem(Path(options.photo).stem)):
@@ -105,6 +112,17 @@ def _scan(options: argparse.Namespace) -> int:
     if options.json != "-":
         print(_summary(result), flush=True)
     return 0
+
+
+def _with_picture(error: ReferenceNotFoundError, options: argparse.Namespace) -> SpotScanError:
+    """The error with a picture of what could be the reference; or that this cannot be written."""
+    from spotscan.export import safe_stem
+
+    try:
+        with _quiet_decoders():
+            return with_picture(error, options.photo, Path(options.out), safe_stem(Path(options.photo).stem))
+    except OSError as fault:
+        return _cannot_write(fault, options.out)
 
 
 def _card(options: argparse.Namespace) -> int:

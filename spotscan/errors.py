@@ -14,6 +14,8 @@ Any other exception is a fault of ours (exit code 1).
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class SpotScanError(Exception):
     """Base of every error a caller may want to catch.
@@ -52,7 +54,19 @@ class PhotoError(InputError):
 
 
 class ReferenceNotFoundError(InputError):
-    """A reference was asked for by name and is not in the photo."""
+    """A reference was asked for by name and is not in the photo, or several things could be it.
+
+    Parameters
+    ----------
+    what, where, todo : str
+        As in `SpotScanError`.
+    candidates : tuple of (K, 2) arrays
+        Outlines of the things that could be it, px of the upright photo.
+    """
+
+    def __init__(self, what: str, where: str = "", todo: str = "", candidates: tuple[Any, ...] = ()) -> None:
+        super().__init__(what, where, todo)
+        self.candidates = candidates
 
 
 class AnswersError(InputError):

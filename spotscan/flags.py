@@ -130,6 +130,18 @@ _ALL = (
         "Go nearer, or use a larger reference.",
     ),
     Flag(
+        "reference_at_edge",
+        "scale",
+        "The reference lies at the edge of the photo, far from the marks: the lens may show it in another scale.",
+        "Put the reference beside the marks, and both in the middle of the photo.",
+    ),
+    Flag(
+        "reference_blurred",
+        "scale",
+        "The reference is out of focus and the skin is not: it may lie nearer to the camera, or farther away.",
+        "Lay the reference flat on the skin, beside the marks.",
+    ),
+    Flag(
         "at_edge",
         "spot",
         "The mark is cut by the edge of the photo: the real one is larger.",

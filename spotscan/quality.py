@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spotscan import colour
 from spotscan.flags import FLAGS
-from spotscan.types import BoolArray, Photo, Quality, RGBArray, Scale, Skin
+from spotscan.types import BoolArray, FloatArray, Photo, Quality, RGBArray, Scale, Skin
 
 _Float = NDArray[np.float32]
 _Tile = tuple[_Float, BoolArray]
@@ -26,6 +26,8 @@ _LADDER = (1.0, 1.6, 2.4)
 _DIFFERENCE_VAR = 1.0 / 3.0
 # No camera blurs less: the pixel itself is a box of one px.
 _LEAST_VAR = 1.0 / 12.0
+# References whose lightest part is plastic or metal of any colour: it says nothing about the light.
+_NO_WHITE = ("card", "coin", "ruler")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,9 @@ class QualityParams:
     trusted: float = 1.3
     # Blur of a sharp photo, px: optics, demosaicing and the pixel itself.
     sharp_px: float = 0.6
+    # Times the skin's blur at which the reference is out of focus: on one plane both are measured to some 30 %, and
+    # the flanks of a card and the relief of a coin may double it.
+    softer: float = 3.0
     # Diameter that can be measured: at least this many px, and this many sigma of blur (a disc of 3 sigma
     # keeps 1 - exp(-9/8) = 68 % of its contrast), and this signal-to-noise ratio over its area (Rose
     # criterion).
@@ -124,6 +129,7 @@ def judge_quality(photo: Photo, skin: Skin, scale: Scale | None, params: Quality
     stride = max(1, round(np.sqrt(photo.width_px * photo.height_px / params.sample_px)))
     sample = np.ascontiguousarray(photo.rgb[stride // 2 :: stride, stride // 2 :: stride])
     raised = _raised_by_content(skin, scale, photo, params)
+    raised |= {"reference_blurred"} if _reference_out_of_focus(photo, skin, scale, tiles, params) else set()
     smallest = None
     has_skin = "no_skin" not in raised
     mask = _resize(skin.mask, sample.shape[:2]) if has_skin else np.ones(sample.shape[:2], np.bool_)
@@ -251,12 +257,38 @@ def _tiles(photo: Photo, skin: Skin, structure: _Float, level: int, params: Qual
     return [_tile(photo, skin, x, y, side, level) for x, y in places]
 
 
-def _corners(photo: Photo, skin: Skin, scale: Scale | None, params: QualityParams) -> list[_Tile]:
-    """The reference: green around its corners, all of which counts."""
+def _corners(photo: Photo, skin: Skin, scale: Scale | None, params: QualityParams, level: int = 1) -> list[_Tile]:
+    """The reference: green around its corners, averaged down by `level`, all of which counts."""
     if scale is None:
         return []
-    tiles = [_tile(photo, skin, float(x), float(y), params.tile_px // 2, 1) for x, y in scale.outline_px[:4]]
+    side = params.tile_px // 2 * level
+    tiles = [_tile(photo, skin, float(x), float(y), side, level) for x, y in _around(scale.outline_px)]
     return [(green, np.ones_like(mask)) for green, mask in tiles]
+
+
+def _around(outline_px: FloatArray) -> FloatArray:
+    """Four places evenly around an outline: the corners of a square, and of a card with round ones."""
+    return outline_px[np.arange(min(4, len(outline_px))) * len(outline_px) // 4]
+
+
+def _reference_out_of_focus(
+    photo: Photo, skin: Skin, scale: Scale | None, tiles: list[_Tile], params: QualityParams
+) -> bool:
+    """True where the sharpest edge around the reference is far softer than those on the skin.
+
+    False where either has no edge to tell. Something that lies on the skin is as sharp as the skin around it.
+    """
+    seen = [_edge_variance(green, mask, params) for green, mask in tiles if min(green.shape) >= 24]
+    on_skin = [v for v in seen if v is not None]
+    if scale is None or not on_skin:
+        return False
+    skin_blur = float(np.sqrt(max(np.quantile(on_skin, params.sharpest), 0.0)))
+    for level in (1, 2, 4):  # wide blur shows on the photo averaged down
+        around = [_edge_variance(green, mask, params) for green, mask in _corners(photo, skin, scale, params, level)]
+        known = [v for v in around if v is not None]
+        if known:
+            return level * float(np.sqrt(max(min(known), 0.0))) > params.softer * max(skin_blur, params.sharp_px)
+    return False
 
 
 def _tile(photo: Photo, skin: Skin, x: float, y: float, side: int, level: int) -> _Tile:
@@ -301,7 +333,7 @@ def _px_per_mm(photo: Photo, scale: Scale | None, params: QualityParams) -> floa
 
 def _white(photo: Photo, scale: Scale | None) -> _Float | None:
     """Median RGB of the reference's lightest quarter, its paper; None without a reference."""
-    if scale is None or len(scale.outline_px) < 3:
+    if scale is None or len(scale.outline_px) < 3 or scale.reference.startswith(_NO_WHITE):
         return None
     low = np.maximum(np.floor(scale.outline_px.min(axis=0)).astype(int), 0)
     high = np.ceil(scale.outline_px.max(axis=0)).astype(int) + 1

@@ -10,7 +10,7 @@ Truth uses the pixel convention of `spotscan.types`: the origin is the centre of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -146,7 +146,7 @@ def random_params(
         Of a generator of its own.
     skin_tone : {"light", "medium", "dark"}, optional
         Drawn when not given.
-    reference : {"aruco", "card"} or None
+    reference : {"aruco", "card", "coin", "bank_card", "ruler"} or None
         What gives the scale.
     size_px : (int, int), optional
         Width and height; about 1.5 megapixels, upright or lying, when not given.
@@ -154,13 +154,21 @@ def random_params(
     rng = np.random.default_rng([seed, 2])
     width, height = size_px or [(1400, 1060), (1060, 1400), (1500, 1000)][rng.integers(3)]
     px_per_mm = float(np.exp(rng.uniform(*np.log([15, 60]))))
-    if reference == "card":  # as large as a bank card: the picture must be larger
+    if reference in ("card", "bank_card"):  # so large that the picture must be larger
         width, height = size_px or (2600, 2000)
         px_per_mm = float(rng.uniform(0.9, 1.0) * min(width, height) / 110)
+    coin: dict[str, Any] = {}
+    if reference == "coin":
+        from spotscan.synth_coin import random_coin
+
+        coin = random_coin(rng, width, height)
+        px_per_mm = coin["px_per_mm"]
+    if reference == "ruler":  # longer than a marker: from further away
+        px_per_mm = float(np.exp(rng.uniform(*np.log([5, 40]))))
     area_mm2 = width * height / px_per_mm**2
     mostly = str(rng.choice(["petechia", "purpura", "angioma", "naevus"], p=[0.45, 0.25, 0.15, 0.15]))
     dictionaries = ["DICT_4X4_50", "DICT_5X5_100", "DICT_6X6_250", "DICT_APRILTAG_36h11"]
-    return SceneParams(
+    params = SceneParams(
         width_px=width,
         height_px=height,
         px_per_mm=px_per_mm,
@@ -170,7 +178,7 @@ def random_params(
         mottling=float(rng.uniform(0.006, 0.02)),
         relief=float(rng.uniform(0.02, 0.06)),
         line_mm=float(rng.uniform(0.5, 1.0)),
-        n_pores=int(rng.uniform(0, 0.2) * area_mm2),
+        n_pores=int(min(5000, rng.uniform(0, 0.2) * area_mm2)),
         n_hairs=int(rng.choice([0, int(rng.integers(1, 8)), int(rng.integers(8, 40))])),
         n_spots=int(min(60, max(4, rng.uniform(0.005, 0.03) * area_mm2))),
         kinds=((mostly, 0.7), ("petechia", 0.1), ("purpura", 0.1), ("angioma", 0.05), ("naevus", 0.05)),
@@ -192,3 +200,8 @@ def random_params(
         full_well=float(np.exp(rng.uniform(*np.log([2000, 15000])))),
         jpeg_quality=int(rng.integers(88, 98)),
     )
+    if reference == "ruler":
+        from spotscan.synth_ruler import randomised
+
+        return randomised(params, rng)
+    return replace(params, **coin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import cv2
@@ -110,10 +111,18 @@ def paint_reference(
         colour = np.float32(0.78) * (1 - ink) + np.float32(0.035) * ink
     else:
         fine = 2 * params.px_per_mm
+        if params.reference == "coin":  # its side shows by where it lies
+            middle = geo.project(mm_to_px, reference.corners_mm.mean(axis=0)[None])[0]
+            x, y = (middle + 0.5) / [params.width_px, params.height_px]
+            params = replace(params, reference_at=(float(x), float(y)))
         texture = _printed_card(fine) if params.reference == "card" else prop(params).texture(params, rng, fine)
         own_mm = geo.project(geo.inverse(reference.from_own), reference.area_mm).min(axis=0)
         colour = _seen(texture, fine, own_mm, mm_to_px @ reference.from_own, where)
-    light[where] = light[where] * (1 - paper) + colour * paper
+    cover = colour[..., 3:] if colour.shape[-1] == 4 else np.float32(1)  # with cover, light is premultiplied by it
+    light[where] = light[where] * (1 - paper * cover) + colour[..., :3] * paper
+    paper = paper * cover
+    if params.reference == "bank_card":  # its shadow, and the fingers that hold it
+        prop(params).surround(light, params, mm_to_px @ reference.from_own, rng)
     covered = np.zeros(shape, bool)
     covered[where] = paper[..., 0] >= 0.5
     return covered

@@ -115,7 +115,8 @@ def _own_outlines(params: SceneParams) -> tuple[FloatArray, FloatArray]:
         side = params.side_mm
         quiet = 1.5 * side / len(geo.marker_cells(params.dictionary, params.marker_id))
         return geo.square(0.0, side), geo.square(-quiet, side + quiet)
-    return prop(params).outlines(params)
+    own, area = prop(params).outlines(params)
+    return own, area
 
 
 def prop(params: SceneParams) -> Any:

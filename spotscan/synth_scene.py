@@ -54,6 +54,22 @@ class SceneParams:
     marker_id: int = 7
     reference_at: tuple[float, float] | None = None  # its centre, as shares of width and height; None: a corner
     reference_turn_deg: float = 4.0
+    coin_mm: float = 23.25  # diameter of the coin
+    coin_metal: str = "silver"  # one of synth_coin.METALS
+    coin_thickness_mm: float = 2.0  # its top stands so far above the skin; 0 draws a flat disc
+    coin_glare: float = 0.0  # peak of the lamp's mirror image on it, relative to white
+    coin_kind: str = "coin"  # one of synth_coin.KINDS: what lies where the coin should
+    coin_beside: str | None = None  # and what lies beside it
+    card_mm: tuple[float, float, float] = (85.60, 53.98, 3.18)  # width, height and corner radius of the bank card;
+    # other numbers draw a wrong object: a phone, a book, a sticky note
+    card_print: str = ""  # one of synth_bank_card.PRINTS; "": drawn from them
+    fingers: int = 0  # that hold the bank card; they lie over marks too, if any are there
+    ruler_kind: str = "plastic"  # one of synth_ruler.KINDS: what it is made of
+    ruler_marks: str = "mm"  # one of synth_ruler.MARKS, two joined by + for both edges; or of its WRONG
+    ruler_mm: float = 60.0  # from its first tick to its last
+    ruler_contrast: float = 1.0  # of its ink, relative
+    ruler_wear: float = 0.0  # how much of the ink of a tick may be gone
+    ruler_hidden: float = 0.0  # share of its length under a finger
 
     shading: float = 0.25  # how much darker the darkest side is, relative
     warmth: float = 0.0  # colour of the light: +0.1 is 10 % more red and 10 % less blue

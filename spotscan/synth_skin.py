@@ -129,14 +129,19 @@ class Tile:
     to_mm: FloatArray
 
     def seen(self, mm_to_px: FloatArray, shape: tuple[int, int]) -> F32:
-        """The texture as the camera sees it (it must be coarser than the camera's pixels)."""
+        """The texture as the camera sees it."""
         h, w = shape
         lens = mm_to_px.copy()
         lens[:, :2] = mm_to_px[:, :2] @ self.to_mm
         corners = project(inverse(lens), square(0.0, 1.0) * [w - 1, h - 1])
+        n = self.values.shape[0]
+        texels_per_px = float(np.linalg.norm(corners[2] - corners[0]) / math.hypot(h, w))
+        fold = max(k for k in range(1, 33) if n % k == 0 and k <= max(1.0, texels_per_px))
+        if fold > 1:  # finer than the camera's pixels: it averages out
+            coarse = cv2.resize(self.values, (n // fold, n // fold), interpolation=cv2.INTER_AREA)
+            return Tile(np.asarray(coarse, np.float32), self.to_mm * fold).seen(mm_to_px, shape)
         low = np.floor(corners.min(axis=0)) - 3
         columns, rows = np.ceil(np.ptp(corners, axis=0)).astype(int) + 7
-        n = self.values.shape[0]
         part = self.values[(np.arange(rows) + int(low[1])) % n][:, (np.arange(columns) + int(low[0])) % n]
         lens[:, 2] += lens[:, :2] @ low
         return np.asarray(cv2.warpPerspective(part, lens, (w, h), flags=cv2.INTER_CUBIC))

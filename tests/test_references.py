@@ -397,9 +397,8 @@ def test_none_and_px_per_mm():
         ("px-per-mm", "value is missing"),
         ("auto:3", "takes no value"),
         ("none:", "takes no value"),
-        ("coin:eur-1", "not available yet"),
-        ("card", "not available yet"),
-        ("ruler", "not available yet"),
+        ("coin:eur-11", "not in the table"),
+        ("ruler:3", "takes no value"),
     ],
 )
 def test_wrong_references_are_refused_with_what_is_allowed(text, says):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spotscan.errors import ReferenceNotFoundError, UsageError
+from spotscan.references.placing import flag_place as flag_place
 from spotscan.types import FloatArray, Photo, Scale
 
 
@@ -29,11 +30,14 @@ class Reference:
         What stands after the colon; NaN where there is none.
     text : str
         As it was asked for.
+    name : str
+        What stands after the colon where that is a name: of a coin.
     """
 
     kind: str
     value: float
     text: str
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class _Kind:
         What to do where it is not found.
     required : bool
         True where not finding it is an error.
+    named : bool
+        Its value is the name of a coin.
     """
 
     usage: str
@@ -62,18 +68,38 @@ class _Kind:
     unit: str = ""
     todo: str = ""
     required: bool = True
+    named: bool = False
 
 
 def _card(photo: Photo, reference: Reference) -> Scale | None:
+    from spotscan.references.bank_card import scale_from_bank_card
     from spotscan.references.markers import scale_from_card
 
-    return scale_from_card(photo)
+    return scale_from_card(photo) or scale_from_bank_card(photo, beyond_doubt=True)
+
+
+def _bank_card(photo: Photo, reference: Reference) -> Scale | None:
+    from spotscan.references.bank_card import scale_from_bank_card
+
+    return scale_from_bank_card(photo)
+
+
+def _coin(photo: Photo, reference: Reference) -> Scale | None:
+    from spotscan.references.coins import scale_from_coin
+
+    return scale_from_coin(photo, reference.name)
 
 
 def _aruco(photo: Photo, reference: Reference) -> Scale | None:
     from spotscan.references.markers import scale_from_side
 
     return scale_from_side(photo, reference.value)
+
+
+def _ruler(photo: Photo, reference: Reference) -> Scale | None:
+    from spotscan.references.ruler import scale_from_ruler
+
+    return scale_from_ruler(photo)
 
 
 def _given(photo: Photo, reference: Reference) -> Scale:
@@ -104,10 +130,25 @@ _KINDS: dict[str, _Kind] = {
         unit="mm",
         todo="photograph the whole marker with its white margin, sharp and without shine, or use 'none'",
     ),
+    "coin": _Kind(
+        "coin:NAME",
+        _coin,
+        todo="lay one coin flat beside the marks, the whole of it in sight, sharp and without shine, or use 'none'",
+        named=True,
+    ),
+    "card": _Kind(
+        "card",
+        _bank_card,
+        todo="lay the whole card flat beside the marks, all four sides and its corners in sight, or use 'none'",
+    ),
+    "ruler": _Kind(
+        "ruler",
+        _ruler,
+        todo="lay a ruler with 1 mm ticks, the fives and tens longer, flat beside the marks, sharp, or use 'none'",
+    ),
     "px-per-mm": _Kind("px-per-mm:VALUE", _given, limits=(0.1, 2000.0), unit="px per mm"),
     "none": _Kind("none", _nothing, required=False),
 }
-_LATER = ("coin", "card", "ruler")
 
 
 def allowed() -> str:
@@ -121,7 +162,7 @@ def parse_reference(text: str) -> Reference:
     Parameters
     ----------
     text : str
-        E.g. ``auto``, ``aruco:20``, ``px-per-mm:31.5``, ``none``.
+        E.g. ``auto``, ``aruco:20``, ``coin:eur-1``, ``px-per-mm:31.5``, ``none``.
 
     Returns
     -------
@@ -131,15 +172,18 @@ def parse_reference(text: str) -> Reference:
     Raises
     ------
     UsageError
-        For an unknown kind, one not available yet, and a missing, superfluous or impossible value.
+        For an unknown kind, an unknown coin, and a missing, superfluous or impossible value.
     """
     name, colon, value = text.strip().partition(":")
     where = f"--reference {text}"
-    if name in _LATER:
-        raise UsageError(f"the reference '{name}' is not available yet", where, f"use one of {allowed()}")
     if name not in _KINDS:
         raise UsageError("unknown reference", where, f"use one of {allowed()}")
     kind = _KINDS[name]
+    if kind.named:
+        from spotscan.references.coins import find_coin
+
+        coin = find_coin(value).name
+        return Reference(name, math.nan, f"{name}:{coin}", coin)
     if kind.limits is None:
         if colon:
             raise UsageError(f"the reference '{name}' takes no value", where, f"write '{kind.usage}'")
@@ -159,7 +203,7 @@ def find_prints(photo: Photo, scale: Scale | None) -> tuple[FloatArray, ...]:
 
     Empty where the scale comes from markers itself: `Scale.keep_out_px` has them.
     """
-    if scale is not None and scale.keep_out_px:
+    if scale is not None and scale.keep_out_px and scale.reference.startswith(("auto", "aruco")):
         return ()
     from spotscan.references.markers import printed_markers
 
@@ -179,7 +223,7 @@ def find_scale(photo: Photo, reference: str = "auto") -> Scale | None:
     Returns
     -------
     Scale or None
-        None for ``none``, and for ``auto`` where the card is not in the photo.
+        None for ``none``, and for ``auto`` where neither our card nor, beyond doubt, a bank card is in the photo.
 
     Raises
     ------
