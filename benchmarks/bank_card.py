@@ -1,7 +1,8 @@
 """Scale from a bank card: on drawn scenes of known truth, on other things in its place, and on real photos.
 
-`found` is the share of 60 drawn scenes in which the card is found: every skin tone; skin, cloth and table; tilts up to
-35 degrees, lying and on end, all prints, two in five held by one or two fingers. `error` is that of `px_per_mm` at
+`found` is the share of 120 drawn scenes in which the card is found (the first 60 gave 0.917, the next 60 0.983): every
+skin tone; skin, cloth and table; tilts up to 35 degrees, lying and on end, all prints, two in five held by one or
+two fingers. `error` is that of `px_per_mm` at
 the card against the skin's plane (the card drawn 0.76 mm above it), `within_2_sigma` the share of them within twice
 the stated error. `wrong` counts other things taken for a card (phone, sticky note, book, photo print, business and
 playing cards, envelope, a card with sharp corners; each drawn as long as a card), and `auto` the same where a card
@@ -24,7 +25,7 @@ from spotscan.references.bank_card_shape import CARD_MM
 from spotscan.synth import Scene, SceneParams, draw_scene, random_params
 from spotscan.types import FloatArray, Photo, RGBArray, Scale
 
-SEEDS = range(9000, 9060)
+SEEDS = range(9000, 9120)
 WRONG = {
     "phone": (146.7, 71.5, 9.0),
     "sticky_note": (76.0, 76.0, 0.0),

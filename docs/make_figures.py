@@ -36,6 +36,7 @@ def main() -> None:
     scan = spotscan.scan(DOCS.parent / "examples" / "sample.jpg")
     _write("overlay", draw_overlay(scan, max_side_px=1100))
     _write("reference", reference_figure(scan))
+    _write("references", references_figure())
     _write("skin", skin_figure())
     _write("segmentation", segmentation_figure(scan))
     _write("contours", contours_figure(scan, scene))
@@ -106,6 +107,23 @@ def reference_figure(scan: Scan) -> RGBArray:
     for edge in _marker_edges(first):
         near.line(on_photo(edge), SKY, 1, closed=False)
     return _beside(whole.rgb, cv2.resize(near.rgb, (whole.rgb.shape[0],) * 2))
+
+
+def references_figure() -> RGBArray:
+    """A bank card, a ruler and a coin, each outlined as it was taken, on three tones of skin."""
+    asked = {
+        "card": SceneParams(reference="bank_card", px_per_mm=11, skin_tone="medium", background="cloth", tilt_deg=14),
+        "ruler": SceneParams(reference="ruler", px_per_mm=13, skin_tone="dark", tilt_deg=10, reference_turn_deg=12),
+        "coin:us-quarter": SceneParams(
+            reference="coin", coin_mm=24.26, px_per_mm=24, skin_tone="light", tilt_deg=10, azimuth_deg=60
+        ),
+    }
+    panels = []
+    for seed, (reference, params) in enumerate(asked.items(), start=3):
+        scene = draw_scene(replace(params, width_px=1400, height_px=1390, kinds=(("petechia", 1.0),)), seed)
+        overlay = draw_overlay(spotscan.scan(scene.rgb, reference), max_side_px=1400)
+        panels.append(cv2.resize(overlay[:1390], (430, 427), interpolation=cv2.INTER_AREA))
+    return _beside(*panels)
 
 
 def _marker_edges(marker: int) -> list[FloatArray]:

@@ -25,7 +25,7 @@ import spotscan
 CASES = int(os.environ.get("SPOTSCAN_CASES", "0"))
 SEED = int(os.environ.get("SPOTSCAN_SEED", "4"))
 EXAMPLES = CASES or 200  # of each property
-LONG_RUN = CASES or 500  # cases that meet all laws at once
+LONG_RUN = CASES or 1500  # cases that meet all laws at once
 
 LEVELS = ("self_watch", "routine_check", "see_doctor_soon", "same_day", "emergency_now")
 SELF_WATCH, ROUTINE_CHECK, SEE_DOCTOR_SOON, SAME_DAY, EMERGENCY_NOW = range(5)
