@@ -4,4 +4,5 @@ import sys
 
 from spotscan.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # the workers of a batch import this module, too
+    sys.exit(main())

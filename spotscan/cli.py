@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spotscan._version import __version__
+from spotscan.cli_batch import add_commands as add_batch_command
 from spotscan.cli_references import add_references_command, with_picture
 from spotscan.cli_triage import add_commands as add_triage_commands
 from spotscan.cli_triage import add_emergency_number, triage_text
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     scan.set_defaults(run=_scan)
 
+    add_batch_command(commands, DISCLAIMER)
     add_triage_commands(commands, DISCLAIMER)
     add_references_command(commands)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 import cv2
@@ -47,8 +49,12 @@ def scan_to_dict(scan: Scan) -> dict[str, Any]:
 
 def write_json(scan: Scan, path: Path) -> None:
     """Write the scan's JSON (UTF-8, no NaN) to `path`, whole or not at all."""
-    text = json.dumps(scan_to_dict(scan), indent=2, ensure_ascii=False, allow_nan=False)
-    _write(path, (text + "\n").encode())
+    _write(path, json_bytes(scan_to_dict(scan)))
+
+
+def json_bytes(document: Mapping[str, Any]) -> bytes:
+    """A scan's document as the bytes of its file: read and written again, they are the same."""
+    return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def write_spots_csv(scan: Scan, path: Path) -> None:
@@ -58,19 +64,24 @@ def write_spots_csv(scan: Scan, path: Path) -> None:
     empty, flags are joined by ``;``. Every text in it is from our own registries, none from the photo.
     """
     table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, _COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(table, SPOT_COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_row(_spot(scan, i)) for i in range(len(scan.spots)))
+    writer.writerows(spot_row(_spot(scan, i)) for i in range(len(scan.spots)))
     _write(path, table.getvalue().encode())
 
 
 def write_overlay(scan: Scan, path: Path) -> None:
     """Write the overlay picture as PNG, which holds pixels only and no metadata, whole or not at all."""
+    _write(path, overlay_png(scan))
+
+
+def overlay_png(scan: Scan) -> bytes:
+    """The overlay picture as the bytes of a PNG, which holds pixels only and no metadata."""
     rgb = draw_overlay(scan)
     done, png = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     if not done:
         raise RuntimeError("OpenCV could not encode the overlay as PNG")
-    _write(path, png.tobytes())
+    return png.tobytes()
 
 
 def write_outputs(scan: Scan, out_dir: Path, stem: str) -> list[Path]:
@@ -184,7 +195,7 @@ def _spot(scan: Scan, i: int) -> dict[str, Any]:
     }
 
 
-_COLUMNS = (
+SPOT_COLUMNS = (
     *("id", "cx_px", "cy_px", "bbox_x_px", "bbox_y_px", "bbox_w_px", "bbox_h_px"),
     *("diameter_px", "diameter_mm", "diameter_mm_err", "longest_mm", "area_mm2", "circularity"),
     *("colour", "contrast", "cluster", "flags", "class"),
@@ -192,13 +203,14 @@ _COLUMNS = (
 )
 
 
-def _row(spot: dict[str, Any]) -> dict[str, Any]:
-    probabilities = spot.pop("probabilities") or {}
+def spot_row(spot: Mapping[str, Any]) -> dict[str, Any]:
+    """One of the JSON's spots as a row of `SPOT_COLUMNS`; None is an empty cell."""
+    plain = {name: value for name, value in spot.items() if name not in ("bbox_px", "probabilities")}
     return {
-        **{f"bbox_{side}_px": v for side, v in zip("xywh", spot.pop("bbox_px"), strict=True)},
-        **spot,
+        **{f"bbox_{side}_px": v for side, v in zip("xywh", spot["bbox_px"], strict=True)},
+        **plain,
         "flags": ";".join(spot["flags"]),
-        **{f"probability_{name}": v for name, v in probabilities.items()},
+        **{f"probability_{name}": v for name, v in (spot["probabilities"] or {}).items()},
     }
 
 
@@ -242,11 +254,30 @@ def _points(xy: FloatArray) -> list[list[float | None]]:
     return [[_fixed(v, 2) for v in point] for point in xy]
 
 
-def _write(path: Path, content: bytes) -> None:
-    path = Path(path)
-    part = path.with_name(f".{uuid4().hex}.part")  # beside it: a move within one folder is atomic
+@contextmanager
+def whole_file(path: Path, parts: Path | None = None) -> Iterator[BinaryIO]:
+    """Open a file that takes its place at `path` once it is whole, and never does where something goes wrong.
+
+    It is on the disk before it is moved, so that a power cut leaves the old file or the new one.
+
+    Parameters
+    ----------
+    path : Path
+        Where it goes; its folder must exist.
+    parts : Path, optional
+        Folder for what is not whole yet, on the same file system; beside `path` by default.
+    """
+    part = (parts or Path(path).parent) / f".{uuid4().hex}.part"  # a move within one file system is atomic
     try:
-        part.write_bytes(content)
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with whole_file(Path(path)) as file:
+        file.write(content)

@@ -61,6 +61,19 @@ def read_answers_file(path: str | os.PathLike[str]) -> dict[Any, Any]:
     return _read_mapping(path, "answers", _LARGEST_ANSWERS, "write one 'key: value' a line, or a JSON object")
 
 
+def read_answers_table(path: str | os.PathLike[str]) -> dict[Any, Any]:
+    """Read answers keyed by the photo's file, as YAML or JSON of at most 100 MB that holds one mapping of mappings.
+
+    Raises
+    ------
+    AnswersError
+        The file cannot be read, is no YAML or JSON, or holds no mapping.
+    """
+    return _read_mapping(
+        path, "answers", _LARGEST_FINDINGS, "write a file's name, and below it one 'key: value' a line"
+    )
+
+
 def read_findings_file(path: str | os.PathLike[str]) -> dict[Any, Any]:
     """Read a scan's JSON, or its findings, from a file of at most 100 MB.
 
