@@ -61,7 +61,10 @@ class Index:
 
     def __init__(self) -> None:
         self._base = sqlite3.connect("", isolation_level=None)  # in memory, and on disk where it grows
-        self._base.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES)
+        self._base.executescript(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -64000;" + _TABLES
+        )
+        self._base.execute("BEGIN")  # one transaction that never ends: nothing of it is to stay
 
     def close(self) -> None:
         """Nothing of it stays."""

@@ -60,7 +60,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
         self.pipe, theirs = context.Pipe()
         self.process: SpawnProcess = context.Process(target=_serve, args=(theirs, function, prepare), daemon=True)
-        with _one_thread():
+        with _as_worker():
             self.process.start()
         theirs.close()  # so that its death ends our side
         self.ready = False
@@ -154,6 +154,7 @@ class Pool:
         code = worker.end()
         self._lost_at_start += not worker.ready
         if self._lost_at_start >= _STARTS:
+            del self._workers[i]
             raise RuntimeError(f"worker processes end before they can do anything ({_cause(code)})")
         self._workers[i] = self._new()
         if worker.task is None:
@@ -202,13 +203,19 @@ def _cause(code: int | None) -> str:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """What is started within it has one thread a library: they read the environment when they are loaded."""
+def _as_worker() -> Iterator[None]:
+    """What is started within it has one thread a library (they read the environment when they are loaded) and
+    leaves Ctrl-C to the driver, from its first moment on.
+    """
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
+    mask = getattr(signal, "pthread_sigmask", None)  # Windows has none
+    blocked = mask and mask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited; ours comes when it is lifted
     try:
         yield
     finally:
+        if mask:
+            mask(signal.SIG_SETMASK, blocked)
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
