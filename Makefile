@@ -18,8 +18,9 @@ test:  ## all tests
 bench:  ## accuracy and speed, ours and peers', into benchmarks/RESULTS.md
 	$(PYTHON) -m benchmarks
 
-docs:  ## docs/flags.md, docs/rules.md, the pictures and the sample, from the code
+docs:  ## docs/flags.md, docs/rules.md, docs/batch.md, the pictures and the sample, from the code
 	$(PYTHON) docs/make_flags.py
 	$(PYTHON) docs/make_rules.py
+	$(PYTHON) docs/make_batch.py
 	$(PYTHON) examples/make_sample.py
 	$(PYTHON) docs/make_figures.py

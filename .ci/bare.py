@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 
-EXTRAS = ("sklearn", "pandas", "matplotlib", "torch", "streamlit", "pytest")
+EXTRAS = ("sklearn", "pandas", "matplotlib", "torch", "streamlit", "pytest", "pyarrow", "distributed")
 SPOTSCAN = [sys.executable, "-m", "spotscan"]
 
 
@@ -33,6 +33,7 @@ def main() -> None:
     run("scan", "README.md", code=3)
     run("scan", "examples/sample.jpg", "--reference", "furlong", code=2)
     run("scan", code=2)
+    run("batch", "examples", "--out", "batch", code=2)
     run("card", "--out", "card.pdf")
     print("ok: scans without the extras, and none of them is installed")
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 import spotscan
 from spotscan.cli import _parser
+from spotscan.cli_batch import SOME_FAILED
 from spotscan.flags import FLAGS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,7 +38,10 @@ LAYERS: dict[str, set[str]] = {
     "export": GROUND | {"findings", "overlay"},
     "card": GROUND | TOOLS,
     "pipeline": GROUND | TOOLS | STAGES | {"findings", "rules*"},
-    "cli": GROUND | {"pipeline", "export", "card", "cli_references", "cli_triage", "rules*"},
+    # A folder of photos: files, processes and tables around the one scan.
+    "batch*": GROUND | {"batch*", "pipeline", "photo", "references", "export", "findings", "rules*"},
+    "cli": GROUND | {"pipeline", "export", "card", "cli_batch", "cli_references", "cli_triage", "rules*"},
+    "cli_batch": GROUND | {"batch*", "cli_triage"},
     "cli_references": GROUND | {"photo", "references", "references*", "overlay"},
     "cli_triage": GROUND | {"rules*"},
     "__init__": GROUND | {"pipeline", "rules*"},
@@ -87,7 +91,7 @@ def family(name: str) -> str:
     stage = PARTS.get(name) or name.replace(".", "_").partition("_")[0]
     if stage in STAGES and name != stage:
         return f"{stage}*"
-    return f"{stage}*" if stage in ("synth", "rules") else name
+    return f"{stage}*" if stage in ("synth", "rules", "batch") else name
 
 
 def own_imports(path: Path) -> set[str]:
@@ -124,16 +128,19 @@ def test_nothing_slow_or_foreign_is_imported(name):
 
 def test_third_party_imports_are_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
     declared = " ".join(project["dependencies"])
+    with_extras = " ".join([declared, *extras["batch"], *extras["cluster"]])
     package = {
         "cv2": "opencv-python-headless", "PIL": "pillow", "skimage": "scikit-image", "numpy": "numpy",
         "scipy": "scipy", "reportlab": "reportlab", "pillow_heif": "pillow-heif",
-        "yaml": "pyyaml",
+        "yaml": "pyyaml", "pyarrow": "pyarrow", "rich": "rich", "fsspec": "fsspec", "distributed": "distributed",
     }  # fmt: skip
-    used = {full.partition(".")[0] for path in modules().values() for full in imports(path)}
-    third = used - set(sys.stdlib_module_names) - {"spotscan"}
-    assert third <= set(package)
-    assert all(package[name] in declared for name in third)
+    for name, path in modules().items():
+        third = {full.partition(".")[0] for full in imports(path)} - set(sys.stdlib_module_names) - {"spotscan"}
+        assert third <= set(package)
+        there = with_extras if family(name) == "batch*" else declared  # a bare install has no batch
+        assert all(package[module] in there for module in third), name
 
 
 def loaded_by(code: str) -> set[str]:
@@ -149,10 +156,11 @@ def loaded_by(code: str) -> set[str]:
         "import spotscan",
         "from spotscan.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
         "from spotscan.cli import main\ntry: main(['scan', '--help'])\nexcept SystemExit: pass",
+        "from spotscan.cli import main\ntry: main(['batch', '--help'])\nexcept SystemExit: pass",
     ],
 )
 def test_the_start_loads_nothing_heavy(code):
-    heavy = {"numpy", "cv2", "scipy", "skimage", "PIL", "reportlab", *FOREIGN}
+    heavy = {"numpy", "cv2", "scipy", "skimage", "PIL", "reportlab", "pyarrow", "rich", "distributed", *FOREIGN}
     assert not loaded_by(code) & heavy
 
 
@@ -217,6 +225,11 @@ def test_the_page_of_rules_is_current():
     assert written == rules_markdown(rulebook()), "run `make docs`"
 
 
+def test_the_page_of_the_batch_is_current():
+    page = (ROOT / "docs" / "batch.md").read_text(encoding="utf-8")
+    assert runpy.run_path(str(ROOT / "docs" / "make_batch.py"))["batch_markdown"](page) == page, "run `make docs`"
+
+
 def commands() -> dict[str, set[str]]:
     """Each command of the command line -> its options and positionals."""
     (sub,) = (action for action in _parser()._actions if hasattr(action, "choices") and action.choices)
@@ -231,7 +244,10 @@ def code_parts(text: str) -> list[str]:
     return [a or b for a, b in re.findall(r"```sh\n(.+?)```|`([^`\n]+)`", text, re.DOTALL)]
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/conventions.md", "CONTRIBUTING.md", "examples/README.md"])
+@pytest.mark.parametrize(
+    "document",
+    ["README.md", "docs/conventions.md", "docs/batch.md", "docs/scaling.md", "CONTRIBUTING.md", "examples/README.md"],
+)
 def test_documents_use_only_commands_and_options_that_exist(document):
     known = commands()
     text = (ROOT / document).read_text(encoding="utf-8")
@@ -247,7 +263,7 @@ def test_the_readme_tells_of_every_command_option_and_reference():
     from spotscan.references import allowed
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    silent = {"-h", "--help", "PHOTO", "ANSWERS", "check|list", "what"}
+    silent = {"-h", "--help", "PHOTO", "FOLDER", "ANSWERS", "check|list", "what"}
     for command, options in commands().items():
         assert f"spotscan {command}" in text
         for option in options - silent:
@@ -276,7 +292,7 @@ def test_exit_codes_of_the_document_are_those_of_the_errors():
     text = (ROOT / "docs" / "conventions.md").read_text(encoding="utf-8")
     listed = {int(code) for code in re.findall(r"^\| (\d) \|", text, re.MULTILINE)}
     classes = [spotscan.UsageError, spotscan.PhotoError, spotscan.ReferenceNotFoundError, spotscan.AnswersError]
-    assert listed == {0, 1} | {c.exit_code for c in classes}
+    assert listed == {0, 1, SOME_FAILED} | {c.exit_code for c in classes}
 
 
 def test_make_help_lists_every_target():

@@ -203,7 +203,7 @@ def place_of(place: str) -> Folder | Url:
         fsspec does not know the URL, or what it needs for it is not installed.
     """
     if not is_url(place):
-        return Folder(place)
+        return Folder(str(Path(place).absolute()))  # the workers may stand elsewhere
     try:
         from fsspec.core import url_to_fs
 

@@ -1,0 +1,101 @@
+"""The same work on many machines, by a Dask cluster that somebody has started."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from spotscan.batch.pool import Lost
+from spotscan.errors import UsageError
+
+_CONNECT_S = 20.0
+_AHEAD = 3  # tasks a thread: one that runs, and some on their way, for the way to a worker and back takes a while
+_COUNT_S = 5.0  # between counts of them
+_RETRIES = 2  # where a task comes back with an error that is not the photo's, as of a network
+_FLIGHT = 2_000  # the scheduler's patience with one client; a thousand cores are kept busy by it
+
+
+class Cluster:
+    """Tasks to the workers of a Dask scheduler. A worker that dies has its tasks done by others.
+
+    A photo that kills worker after worker is given up by the scheduler after its `allowed-failures` (3).
+
+    Parameters
+    ----------
+    function : callable
+        Does a task; its module is installed on the workers.
+    address : str
+        ``tcp://host:8786``.
+
+    Raises
+    ------
+    UsageError
+        Dask is not installed, or there is no scheduler.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], address: str) -> None:
+        try:
+            from distributed import Client, as_completed
+        except ImportError as error:
+            todo = "pip install 'spotscan[cluster]' here and on the workers"
+            raise UsageError("a cluster needs packages that are not installed", "--scheduler", todo) from error
+        self._function = function
+        try:
+            self._client = Client(address, timeout=_CONNECT_S, set_as_default=False, name="spotscan-batch")
+        except (OSError, ValueError) as error:
+            raise UsageError("there is no Dask scheduler", ascii(address)[1:-1], "start one: dask scheduler") from error
+        self._client.register_plugin(_one_thread_plugin(), name="spotscan-one-thread")
+        self._done = as_completed(loop=self._client.loop)
+        self._flying: dict[str, tuple[Any, Any]] = {}
+        self._number = itertools.count()
+        self._threads, self._counted = 1, -math.inf
+
+    def free(self) -> int:
+        """As many tasks as keep all workers busy; workers may come and go."""
+        if time.monotonic() > self._counted + _COUNT_S:
+            self._threads = max(1, sum(self._client.nthreads().values()))
+            self._counted = time.monotonic()
+        return min(_FLIGHT, _AHEAD * self._threads) - len(self._flying)
+
+    def submit(self, task: Any) -> None:
+        """Give it a task."""
+        key = f"spotscan-{self._client.id}-{next(self._number)}"
+        future = self._client.submit(self._function, task, key=key, pure=False, retries=_RETRIES)
+        self._flying[key] = (task, future)
+        self._done.add(future)
+
+    def results(self) -> list[tuple[Any, Any]]:
+        """Wait for something to be done; tasks and what came of them."""
+        batch = [next(self._done), *self._done.next_batch(block=False)] if not self._done.is_empty() else []
+        return [self._result(future) for future in batch]
+
+    def _result(self, future: Any) -> tuple[Any, Any]:
+        task, _ = self._flying.pop(future.key)
+        if future.status == "finished":
+            return task, future.result()
+        error = future.exception() if future.status == "error" else None
+        name = type(error).__name__ if error is not None else "cancelled"
+        return task, Lost("worker", f"the workers that had it died or gave it up ({name})")
+
+    def close(self) -> None:
+        """Leave the cluster; it takes back what is not done."""
+        for _, future in self._flying.values():
+            future.cancel()
+        self._client.close()
+
+
+def _one_thread_plugin() -> Any:
+    from distributed import WorkerPlugin
+
+    class OneThread(WorkerPlugin):
+        """A scan in each of a worker's threads; OpenCV's own would crowd them. Workers that come later get it, too."""
+
+        def setup(self, worker: Any) -> None:
+            import cv2
+
+            cv2.setNumThreads(1)
+
+    return OneThread()
