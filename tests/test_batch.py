@@ -20,7 +20,7 @@ from spotscan.batch import columns
 from spotscan.batch.index import Index, Row, journal_line
 from spotscan.batch.listing import Entry, list_folder, shown
 from spotscan.batch.places import Folder
-from spotscan.batch.progress import Lines
+from spotscan.batch.progress import Bar, Lines
 from spotscan.batch.run import Batch, Options
 from spotscan.batch.settings import PhotoSettings, Settings
 from spotscan.batch.summary import Summary
@@ -404,6 +404,17 @@ def test_plain_lines_tell_rate_and_failures():
     lines.step(True)
     last = stream.getvalue().splitlines()[-1]
     assert re.fullmatch(r"2 of 2 photos, 1 failed, [\d.]+ photos/s, 0 s left", last)
+
+
+def test_the_bar_tells_how_far_it_is():
+    pytest.importorskip("rich")
+    stream = io.StringIO()
+    bar = Bar(stream)
+    bar.start(2)
+    bar.step(False)
+    bar.step(True)
+    bar.stop()
+    assert re.search(r"2/2 [\d.]+ photos/s .* left, 1 failed", stream.getvalue())
 
 
 def test_quiet_is_quiet(folder, out, capfd):

@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from batch_tools import REFERENCE, batch, documents, put_photos, results
+from batch_tools import REFERENCE, batch, documents, put_photos, results, start
 
 from spotscan.batch.finish import RESULTS
 from spotscan.batch.places import Folder, Url, place_of
+from spotscan.batch.settings import PhotoSettings
+from spotscan.batch.work import Task, do
 from spotscan.cli import main
 
 fsspec = pytest.importorskip("fsspec")
@@ -80,6 +82,14 @@ def half_written(store: Folder | Url) -> None:
     with contextlib.suppress(ZeroDivisionError), store.writing("big") as file:
         file.write(b"half")
         raise ZeroDivisionError
+
+
+def test_results_among_the_photos_are_no_photos(memory, whole, capsys):
+    put(memory, whole / "photos", "/photos")
+    assert run("memory://photos", "memory://photos", "--workers", "0") == 2
+    assert run("memory://photos", "memory://photos/out", "--workers", "0", "--overlays") == 4
+    assert run("memory://photos", "memory://photos/out", "--workers", "0", "--overlays") == 4
+    assert "10 photos, 0 scanned now" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["folder", "url"])
@@ -233,6 +243,50 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_tables(whole, s3, tmp_path
 
 
 @pytest.mark.slow
+def test_a_cluster_gives_up_a_photo_that_kills_workers_and_no_other(tmp_path):
+    pytest.importorskip("distributed")
+    from test_batch_pool import misbehave
+
+    from spotscan.batch.cluster import Cluster
+    from spotscan.batch.pool import Lost
+
+    paths = f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
+    dask = Dask(tmp_path, {"PYTHONPATH": paths, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"})
+    cluster = Cluster(misbehave, dask.address)
+    try:
+        for task in (1, "kill", 2, 3):
+            cluster.submit(task)
+        found = {}
+        while len(found) < 4:
+            found |= dict(cluster.results())
+        assert found.pop("kill") == Lost("worker", "the workers that had it died")
+        assert found == {1: 1, 2: 4, 3: 9}
+    finally:
+        cluster.close()
+        dask.close()
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_goes_away_is_one_line_and_what_was_done_stays(whole, tmp_path):
+    pytest.importorskip("distributed")
+    (tmp_path / "dask").mkdir()
+    dask, out = Dask(tmp_path / "dask", {}), tmp_path / "out"
+    try:
+        driver = start(whole / "photos", out, "--recursive", "--quiet", "--scheduler", dask.address, workers=1)
+        journal = out / "journal.jsonl"
+        while driver.poll() is None and not (journal.exists() and journal.stat().st_size):
+            time.sleep(0.01)
+        os.killpg(dask.processes[0].pid, signal.SIGKILL)
+        _, err = driver.communicate(timeout=180)
+        assert driver.returncode == 2, err.decode()
+        assert [line for line in err.decode().splitlines() if line.startswith("error: the Dask scheduler went away")]
+    finally:
+        dask.close()
+    assert batch(whole / "photos", out, "--recursive") == 4
+    assert results(out) == results(whole / "out")
+
+
+@pytest.mark.slow
 def test_a_cluster_with_folders_that_all_machines_see(whole, tmp_path):
     pytest.importorskip("distributed")
     (tmp_path / "dask").mkdir()
@@ -244,6 +298,12 @@ def test_a_cluster_with_folders_that_all_machines_see(whole, tmp_path):
         cluster.close()
     assert results(tmp_path / "out") == results(whole / "out")
     assert documents(tmp_path / "out") == documents(whole / "out")
+
+
+def test_a_worker_of_another_version_does_nothing(whole):
+    place = Folder("nowhere")
+    task = Task("scan", "a.jpg", PhotoSettings(), place, place, version="99.0")
+    assert do(task).fatal.endswith("not 99.0")
 
 
 def test_no_scheduler_is_one_line(whole, tmp_path, capfd, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
@@ -42,11 +43,11 @@ class Cluster:
         except ImportError as error:
             todo = "pip install 'spotscan[cluster]' here and on the workers"
             raise UsageError("a cluster needs packages that are not installed", "--scheduler", todo) from error
-        self._function = function
+        self._function, self._address = function, ascii(address)[1:-1]
         try:
             self._client = Client(address, timeout=_CONNECT_S, set_as_default=False, name="spotscan-batch")
         except (OSError, ValueError) as error:
-            raise UsageError("there is no Dask scheduler", ascii(address)[1:-1], "start one: dask scheduler") from error
+            raise UsageError("there is no Dask scheduler", self._address, "start one: dask scheduler") from error
         self._client.register_plugin(_one_thread_plugin(), name="spotscan-one-thread")
         self._done = as_completed(loop=self._client.loop)
         self._flying: dict[str, tuple[Any, Any]] = {}
@@ -56,7 +57,10 @@ class Cluster:
     def free(self) -> int:
         """As many tasks as keep all workers busy; workers may come and go."""
         if time.monotonic() > self._counted + _COUNT_S:
-            self._threads = max(1, sum(self._client.nthreads().values()))
+            try:
+                self._threads = max(1, sum(self._client.nthreads().values()))
+            except (OSError, AttributeError) as error:  # the latter from a client that has lost its connection
+                raise self._lost() from error
             self._counted = time.monotonic()
         return min(_FLIGHT, _AHEAD * self._threads) - len(self._flying)
 
@@ -69,22 +73,37 @@ class Cluster:
 
     def results(self) -> list[tuple[Any, Any]]:
         """Wait for something to be done; tasks and what came of them."""
-        batch = [next(self._done), *self._done.next_batch(block=False)] if not self._done.is_empty() else []
-        return [self._result(future) for future in batch]
+        found: list[tuple[Any, Any]] = []
+        while not found:
+            for future in [next(self._done), *self._done.next_batch(block=False)]:
+                if future.status in ("pending", "lost"):  # its worker died before it could tell: it is done again
+                    self._done.add(future)
+                else:
+                    found.append((self._flying.pop(future.key)[0], self._result(future)))
+        return found
 
-    def _result(self, future: Any) -> tuple[Any, Any]:
-        task, _ = self._flying.pop(future.key)
-        if future.status == "finished":
-            return task, future.result()
-        error = future.exception() if future.status == "error" else None
-        name = type(error).__name__ if error is not None else "cancelled"
-        return task, Lost("worker", f"the workers that had it died or gave it up ({name})")
+    def _result(self, future: Any) -> Any:
+        from distributed import CancelledError, KilledWorker
+
+        try:
+            return future.result()
+        except KilledWorker:
+            return Lost("worker", "the workers that had it died")
+        except (CancelledError, OSError) as error:  # nobody but a scheduler that went away cancels
+            raise self._lost() from error
+        except Exception as error:
+            what = f"the workers cannot do it ({type(error).__name__}: {error})"
+            raise UsageError(what, self._address, "install the same SpotScan on all of them") from error
+
+    def _lost(self) -> UsageError:
+        todo = "start it again; what was done stays, the same command goes on"
+        return UsageError("the Dask scheduler went away", self._address, todo)
 
     def close(self) -> None:
         """Leave the cluster; it takes back what is not done."""
-        for _, future in self._flying.values():
-            future.cancel()
-        self._client.close()
+        with contextlib.suppress(Exception):  # it may have gone away
+            self._client.cancel([future for _, future in self._flying.values()], force=True)
+        self._client.close(timeout=5)
 
 
 def _one_thread_plugin() -> Any:

@@ -123,8 +123,8 @@ def _no_photo(base_name: str) -> str | None:
     return None if os.path.splitext(base_name)[1].lower() in SUFFIXES else "not a photo by its name"  # noqa: PTH122
 
 
-def list_url(files: Any, root: str, *, recursive: bool = False) -> Iterator[Entry]:
-    """What lies below a URL's path, folder by folder, through an fsspec file system.
+def list_url(files: Any, root: str, *, recursive: bool = False, leave_out: str | None = None) -> Iterator[Entry]:
+    """What lies below a URL's path, folder by folder, through an fsspec file system; the rest as `list_folder`.
 
     Raises
     ------
@@ -136,6 +136,8 @@ def list_url(files: Any, root: str, *, recursive: bool = False) -> Iterator[Entr
     try:
         for folder, inner, found in files.walk(root, maxdepth=None if recursive else 1, detail=True, on_error="raise"):
             below = (folder.rstrip("/") + "/")[len(prefix) :]
+            for name in [name for name in inner if f"{prefix}{below}{name}" == leave_out]:
+                del inner[name]  # the walk does not enter it
             if not recursive:
                 for name in inner:
                     yield Entry(f"{below}{name}/", kind="other", reason="a folder; --recursive looks into it")
@@ -148,7 +150,7 @@ def list_url(files: Any, root: str, *, recursive: bool = False) -> Iterator[Entr
                     yield Entry(below + name, kind="other", reason=why)
                 else:
                     yield Entry(below + name, int(info.get("size") or 0), _stamp(info))
-    except (OSError, ValueError) as error:
+    except Exception as error:  # each store's library has its own
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(
             f"the folder cannot be listed ({shown(reason)})", shown(root), "check the URL and your rights"

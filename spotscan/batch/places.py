@@ -8,16 +8,19 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, ParamSpec, Protocol, TypeVar
 
 from spotscan.batch.listing import Entry, list_folder, list_url
 from spotscan.errors import UsageError
 from spotscan.export import whole_file
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _PARTS = ".parts"
 SCANS, OVERLAYS = FOLDERS = ("scans", "overlays")  # of the results of single photos
 
@@ -25,8 +28,8 @@ SCANS, OVERLAYS = FOLDERS = ("scans", "overlays")  # of the results of single ph
 class Source(Protocol):
     """A folder of photos."""
 
-    def entries(self, *, recursive: bool, follow_links: bool, leave_out: Path | None) -> Iterator[Entry]:
-        """What lies in it."""
+    def entries(self, *, recursive: bool, follow_links: bool, leave_out: object) -> Iterator[Entry]:
+        """What lies in it, but for the place of the results."""
 
     def read(self, name: str, max_bytes: int) -> bytes:
         """At most so many bytes of a file; OSError where it cannot be read."""
@@ -66,9 +69,13 @@ class Folder:
 
     path: str
 
-    def entries(self, *, recursive: bool, follow_links: bool, leave_out: Path | None) -> Iterator[Entry]:
-        """What lies in it."""
-        return list_folder(Path(self.path), recursive=recursive, follow_links=follow_links, leave_out=leave_out)
+    def __str__(self) -> str:
+        return self.path
+
+    def entries(self, *, recursive: bool, follow_links: bool, leave_out: object) -> Iterator[Entry]:
+        """What lies in it, but for the place of the results."""
+        omitted = Path(leave_out.path) if isinstance(leave_out, Folder) else None
+        return list_folder(Path(self.path), recursive=recursive, follow_links=follow_links, leave_out=omitted)
 
     def read(self, name: str, max_bytes: int | None = None) -> bytes:
         """The bytes of an ordinary file; never waits for a pipe that took its place."""
@@ -125,6 +132,21 @@ class Folder:
                 continue
 
 
+def _plainly(method: Callable[P, R]) -> Callable[P, R]:
+    """Whatever the library of an object store raises becomes an OSError."""
+
+    @wraps(method)
+    def plain(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except OSError:
+            raise
+        except Exception as error:
+            raise OSError(f"{type(error).__name__}: {error}") from error
+
+    return plain
+
+
 @dataclass(frozen=True)
 class Url:
     """A place that fsspec knows, as source or store. A file put there appears whole."""
@@ -137,10 +159,15 @@ class Url:
         files, path = url_to_fs(self.url)  # cached by fsspec
         return files, path.rstrip("/")
 
-    def entries(self, *, recursive: bool, follow_links: bool, leave_out: Path | None) -> Iterator[Entry]:
-        """What lies in it; there are no links."""
-        return list_url(*self._open(), recursive=recursive)
+    def __str__(self) -> str:
+        return self.url
 
+    def entries(self, *, recursive: bool, follow_links: bool, leave_out: object) -> Iterator[Entry]:
+        """What lies in it, but for the place of the results; there are no links."""
+        omitted = leave_out._open()[1] if isinstance(leave_out, Url) else None
+        return list_url(*self._open(), recursive=recursive, leave_out=omitted)
+
+    @_plainly
     def read(self, name: str, max_bytes: int | None = None) -> bytes:
         """The bytes of an object."""
         files, path = self._open()
@@ -152,6 +179,7 @@ class Url:
     def clear(self) -> None:
         """Nothing: what is not whole is not there."""
 
+    @_plainly
     def write(self, name: str, content: bytes) -> None:
         """Put an object."""
         files, path = self._open()
@@ -160,18 +188,24 @@ class Url:
     @contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:
         """Put a large object, from a temporary file."""
-        files, path = self._open()
         with tempfile.TemporaryDirectory(prefix="spotscan-") as folder:
             part = Path(folder, "part")
             with part.open("wb") as file:
                 yield file
-            files.put_file(str(part), f"{path}/{name}")
+            self._put(part, name)
 
+    @_plainly
+    def _put(self, part: Path, name: str) -> None:
+        files, path = self._open()
+        files.put_file(str(part), f"{path}/{name}")
+
+    @_plainly
     def exists(self, name: str) -> bool:
         """Whether there is such an object."""
         files, path = self._open()
         return bool(files.exists(f"{path}/{name}"))
 
+    @_plainly
     def remove(self, name: str) -> None:
         """Remove an object, if there is one."""
         files, path = self._open()
@@ -181,12 +215,17 @@ class Url:
             return
 
     def names(self, folder: str) -> Iterator[str]:
-        """Objects below a folder, page by page of its sub-folders."""
+        """Objects below a folder, one of its sub-folders at a time."""
         files, path = self._open()
         files.invalidate_cache()
-        for where, _, found in files.walk(f"{path}/{folder}"):
-            below = where[len(path) + 1 :].rstrip("/")
-            yield from (f"{below}/{name}" for name in found if name)
+        walk = files.walk(f"{path}/{folder}")
+        while (found := self._next(walk)) is not None:
+            below = found[0][len(path) + 1 :].rstrip("/")
+            yield from (f"{below}/{name}" for name in found[2] if name)
+
+    @_plainly
+    def _next(self, walk: Iterator[tuple[str, Any, Any]]) -> tuple[str, Any, Any] | None:
+        return next(walk, None)
 
 
 def is_url(place: str) -> bool:
@@ -210,7 +249,7 @@ def place_of(place: str) -> Folder | Url:
         url_to_fs(place)
     except (ImportError, ValueError, OSError) as error:
         raise UsageError(
-            f"this URL cannot be used ({error})", ascii(place)[1:-1], "pip install 'spotscan[batch]'"
+            f"this URL cannot be used ({error})", ascii(place)[1:-1], "pip install 'spotscan[cluster]'"
         ) from error
     return Url(place)
 

@@ -210,6 +210,10 @@ def _as_worker() -> Iterator[None]:
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     mask = getattr(signal, "pthread_sigmask", None)  # Windows has none
+    if mask:
+        from multiprocessing import resource_tracker
+
+        resource_tracker.ensure_running()  # where it starts with a worker, it lifts the mask
     blocked = mask and mask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited; ours comes when it is lifted
     try:
         yield

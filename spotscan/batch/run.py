@@ -145,7 +145,7 @@ class Batch:
             try:
                 return self._go_on(index, progress or Silent(), planned or (lambda plan: None))
             except OSError as error:
-                raise self._cannot_write(reason_of(error)) from error
+                raise self._stopped(f"cannot write ({reason_of(error)})") from error
 
     def _go_on(self, index: Index, progress: Progress, planned: Callable[[Plan], None]) -> Report:
         with ExitStack() as ends:
@@ -164,7 +164,7 @@ class Batch:
             def finished(job: Job, outcome: Outcome) -> None:
                 nonlocal scanned
                 if outcome.fatal:
-                    raise self._cannot_write(outcome.fatal)
+                    raise self._stopped(outcome.fatal)
                 journal.add(index.put(job.entry, job.settings.digest, outcome))
                 scanned += outcome.scanned
                 progress.step(outcome.failure is not None)
@@ -179,6 +179,8 @@ class Batch:
             return Report(plan.photos, n_failed, scanned, written)
 
     def _check_place(self) -> None:
+        if self._store == self._source:
+            raise UsageError("the results cannot go among the photos", self._where(), "give another folder")
         try:
             found = self._store.read(MANIFEST)
         except (FileNotFoundError, NotADirectoryError):
@@ -203,11 +205,10 @@ class Batch:
             raise UsageError(what, self._where(), "give an empty or a new folder")
 
     def _where(self) -> str:
-        return shown(self._store.path if isinstance(self._store, Folder) else self._store.url)
+        return shown(str(self._store))
 
-    def _cannot_write(self, reason: str) -> UsageError:
-        todo = "make room or choose another place; what was done stays, the same command goes on"
-        return UsageError(f"cannot write ({reason})", self._where(), todo)
+    def _stopped(self, why: str) -> UsageError:
+        return UsageError(why, self._where(), "mend that; what was done stays, the same command goes on")
 
     def _store_is_there(self) -> bool:
         try:
@@ -217,16 +218,14 @@ class Batch:
         return True
 
     def _list(self, index: Index) -> None:
-        leave_out = Path(self._store.path) if isinstance(self._store, Folder) else None
         options = self._options
         index.add_listed(
-            self._source.entries(recursive=options.recursive, follow_links=options.follow_links, leave_out=leave_out)
+            self._source.entries(recursive=options.recursive, follow_links=options.follow_links, leave_out=self._store)
         )
         if not index.count("photo") + index.count("refused"):
-            where = self._source.path if isinstance(self._source, Folder) else self._source.url
             raise InputError(
                 "there is no photo in the folder",
-                shown(where),
+                shown(str(self._source)),
                 "see --recursive; JPEG, PNG, TIFF, WebP and HEIC are read",
             )
 

@@ -14,6 +14,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from spotscan._version import __version__
 from spotscan.batch.listing import MAX_BYTES
 from spotscan.batch.places import OVERLAYS, SCANS, Source, Store, reason_of
 from spotscan.batch.settings import PhotoSettings
@@ -67,6 +68,8 @@ class Task:
         Where the photo is, and where its results go.
     twin, sha256 : str
         The photo with the same content, and the hash of that.
+    version : str
+        Of the SpotScan that asks; a worker of another one does nothing.
     """
 
     what: Literal["scan", "hash", "copy", "thumbnail"]
@@ -76,6 +79,7 @@ class Task:
     store: Store
     twin: str = ""
     sha256: str = ""
+    version: str = __version__
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,8 @@ def prepare() -> None:
 
 def do(task: Task) -> Outcome:
     """Do a task; nothing about a photo makes it raise."""
+    if task.version != __version__:
+        return Outcome(fatal=f"a worker has SpotScan {__version__}, not {task.version}")
     try:
         return {"scan": _scan, "hash": _hash, "copy": _copy, "thumbnail": _thumbnail}[task.what](task)
     except MemoryError:
@@ -198,7 +204,7 @@ def _written(task: Task, files: dict[str, bytes], outcome: Outcome) -> Outcome:
         for name, content in reversed(files.items()):  # the JSON last: where it is, all is
             task.store.write(name, content)
     except OSError as error:
-        return Outcome(fatal=reason_of(error))
+        return Outcome(fatal=f"cannot write ({reason_of(error)})")
     return outcome
 
 
@@ -208,7 +214,7 @@ def _failed(task: Task, failure: Failure, sha256: str = "") -> Outcome:
         for folder in (SCANS, OVERLAYS):
             task.store.remove(path_of(task.name, folder))
     except OSError as error:
-        return Outcome(fatal=reason_of(error))
+        return Outcome(fatal=f"cannot write ({reason_of(error)})")
     return Outcome(sha256, failure)
 
 
