@@ -15,7 +15,7 @@ from benchmarks import report, synth
 from benchmarks.data import MissingData
 from spotscan._version import __version__
 
-NAMES = ("detection", "synth", "scale", "bank_card", "coins", "ruler", "dots", "skin", "triage", "speed")
+NAMES = ("detection", "synth", "scale", "bank_card", "coins", "ruler", "dots", "skin", "triage", "batch", "speed")
 
 HEAD = """# Results
 

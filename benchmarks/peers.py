@@ -36,6 +36,17 @@ def blob_log(
     than one threshold in a*), `least` the least response in a*. On a picture shrunk to `longest` px,
     which is faster and reaches larger marks.
     """
+    return blob_log_sizes(rgb, threshold_rel, max_sigma, least, longest)[0]
+
+
+def blob_log_sizes(
+    rgb: RGB,
+    threshold_rel: float = 0.35,
+    max_sigma: float = 6,
+    least: float = 2.0,
+    longest: int | None = 1_024,
+) -> tuple[Centres, Centres]:
+    """As `blob_log`, with the diameters px: 2 sqrt(2) sigma, as scikit-image states the radius of a blob."""
     from skimage.feature import blob_log as scikit_blob_log
 
     rgb, factor = _shrunk(rgb, longest)
@@ -43,7 +54,8 @@ def blob_log(
         _redness(rgb) / 100, min_sigma=2, max_sigma=max_sigma, num_sigma=6,
         threshold=least / 100, threshold_rel=threshold_rel, overlap=0.3,
     )  # fmt: skip
-    return (np.reshape(rows[:, [1, 0]], (-1, 2)) + 0.5) * factor - 0.5
+    centres = (np.reshape(rows[:, [1, 0]], (-1, 2)) + 0.5) * factor - 0.5
+    return centres, 2 * np.sqrt(2) * rows[:, 2] * factor
 
 
 def otsu_watershed(rgb: RGB, least_contrast: float = 2.0, least_px: int = 20, longest: int | None = 640) -> Centres:

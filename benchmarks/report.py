@@ -95,6 +95,12 @@ TARGETS = (
     Target("triage", "random_broken", "triage: pairs of 100,000 random cases in the wrong order", "0", high=0),
     Target("triage", "triage_ms_median", "one triage, ms", "<= 1", high=1),
     Target("triage", "with_would_change_ms_max", "triage with `would_change` over all questions, ms", "<= 50", high=50),
+    Target("batch", "speedup_2", "batch: 2 workers, in times of the rate of one", ">= 1.8", low=1.8),
+    Target("batch", "overhead_clock_%", "batch: overhead over bare scans, 200 photos of 2 MP, %", "<= 10", high=10),
+    Target(
+        "batch", "memory_growth_%", "batch: a worker's peak memory from the 10th photo to the last, %", "flat", high=5
+    ),
+    Target("batch", "resume_s", "batch: listing and resuming over 100,000 finished photos, s", "<= 10", high=10),
     Target("speed", "ratio", "12 MP scan, in times of the JPEG's decode, warm", "<= 5", high=5),
     Target("speed", "48MP_over_12MP", "48 MP scan, in times of the 12 MP scan", "<= 4", high=4),
     Target("speed", "peak_MB", "peak memory, 12 MP, MB", "<= 700", high=700),

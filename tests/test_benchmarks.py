@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import data, dots, peers, report, scoring, speed, synth
+from benchmarks import batch, data, dots, peers, report, scoring, speed, synth
 
 
 def spot(cx: float, cy: float, w: float = 10, h: float = 10, sure: bool = True) -> dict:
@@ -83,6 +83,22 @@ def test_coverage_of_honest_errors_is_that_of_a_gaussian():
     value = truth + err * rng.standard_normal(20_000)
     assert scoring.coverage(value, err, truth) == pytest.approx(0.9545, abs=0.005)
     assert scoring.coverage(value, err / 2, truth) == pytest.approx(0.6827, abs=0.01)
+
+
+def test_a_batch_is_scored_by_its_own_millimetres_and_a_peer_by_the_true_scale():
+    truth = {
+        "a.jpg": {
+            "centre_px": np.array([[30.0, 40.0], [100.0, 20.0]]), "diameter_px": np.array([20.0, 10.0]),
+            "diameter_mm": np.array([2.0, 1.0]), "px_per_mm": 10.0, "skin": np.ones((80, 120), bool),
+        }
+    }  # fmt: skip
+    truth["a.jpg"]["skin"][60:] = False
+    ours = [{"file": "a.jpg", "cx_px": "30", "cy_px": "40", "diameter_px": "9", "diameter_mm": "2.2"}]
+    assert batch._score(ours, truth) == pytest.approx(
+        {"F1": 2 / 3, "diameter median abs %": 10, "diameter p95 abs %": 10}
+    )
+    peer = [{"file": "a.jpg", "cx_px": x, "cy_px": y, "diameter_px": "22"} for x, y in (("30", "40"), ("50", "70"))]
+    assert batch._score(peer, truth)["F1"] == pytest.approx(2 / 3)  # what lies off the skin is left out
 
 
 def test_local_scale_by_differences_is_that_of_a_similarity():
