@@ -73,14 +73,18 @@ class Cluster:
 
     def results(self) -> list[tuple[Any, Any]]:
         """Wait for something to be done; tasks and what came of them."""
-        found: list[tuple[Any, Any]] = []
-        while not found:
+        ended: list[Any] = []
+        while not ended:
             for future in [next(self._done), *self._done.next_batch(block=False)]:
                 if future.status in ("pending", "lost"):  # its worker died before it could tell: it is done again
                     self._done.add(future)
                 else:
-                    found.append((self._flying.pop(future.key)[0], self._result(future)))
-        return found
+                    ended.append(future)
+        try:
+            values = self._client.gather(ended)  # all at once: a way there and back for each would take longest
+        except Exception:  # one of them has no result, or the worker that held one has died
+            values = [self._result(future) for future in ended]
+        return [(self._flying.pop(future.key)[0], value) for future, value in zip(ended, values, strict=True)]
 
     def _result(self, future: Any) -> Any:
         from distributed import CancelledError, KilledWorker
