@@ -117,7 +117,7 @@ class Settings:
 
 @lru_cache(maxsize=1)
 def _rules_version() -> str:
-    from spotscan.rules.tables import rulebook
+    from spotscan.rules.loading import rulebook
 
     return rulebook().version
 
