@@ -22,7 +22,8 @@ _FLIGHT = 2_000  # the scheduler's patience with one client; a thousand cores ar
 class Cluster:
     """Tasks to the workers of a Dask scheduler. A worker that dies has its tasks done by others.
 
-    A photo that kills worker after worker is given up by the scheduler after its `allowed-failures` (3).
+    A task that was with worker after worker that died is given up by the scheduler after its `allowed-failures`
+    (3). It may have been the neighbour of the one that kills them: it is tried once more when nothing else runs.
 
     Parameters
     ----------
@@ -51,6 +52,8 @@ class Cluster:
         self._client.register_plugin(_one_thread_plugin(), name="spotscan-one-thread")
         self._done = as_completed(loop=self._client.loop)
         self._flying: dict[str, tuple[Any, Any]] = {}
+        self._suspects: list[Any] = []
+        self._alone = False  # one of them is being tried
         self._number = itertools.count()
         self._threads, self._counted = 1, -math.inf
 
@@ -62,7 +65,7 @@ class Cluster:
             except (OSError, AttributeError) as error:  # the latter from a client that has lost its connection
                 raise self._lost() from error
             self._counted = time.monotonic()
-        return min(_FLIGHT, _AHEAD * self._threads) - len(self._flying)
+        return 0 if self._alone else min(_FLIGHT, _AHEAD * self._threads) - len(self._flying)
 
     def submit(self, task: Any) -> None:
         """Give it a task."""
@@ -73,13 +76,27 @@ class Cluster:
 
     def results(self) -> list[tuple[Any, Any]]:
         """Wait for something to be done; tasks and what came of them."""
-        ended: list[Any] = []
-        while not ended:
-            for future in [next(self._done), *self._done.next_batch(block=False)]:
-                if future.status in ("pending", "lost"):  # its worker died before it could tell: it is done again
-                    self._done.add(future)
+        found: list[tuple[Any, Any]] = []
+        while not found:
+            if not self._flying:
+                self._alone = True
+                self.submit(self._suspects.pop())
+            for task, value in self._ended():
+                if isinstance(value, Lost) and not self._alone:
+                    self._suspects.append(task)
                 else:
-                    ended.append(future)
+                    found.append((task, value))
+            self._alone = self._alone and bool(self._flying)
+        return found
+
+    def _ended(self) -> list[tuple[Any, Any]]:
+        """What has ended since, at least one where none had to be done again."""
+        ended: list[Any] = []
+        for future in [next(self._done), *self._done.next_batch(block=False)]:
+            if future.status in ("pending", "lost"):  # its worker died before it could tell: it is done again
+                self._done.add(future)
+            else:
+                ended.append(future)
         try:
             values = self._client.gather(ended)  # all at once: a way there and back for each would take longest
         except Exception:  # one of them has no result, or the worker that held one has died
