@@ -130,6 +130,9 @@ def _put_things(folder: Path, put, jpeg: bytes) -> dict[bytes, str]:
     for name, target in links.items():
         (folder / name).symlink_to(target)
         expected[name.encode()] = "done" if name == "link-in.jpg" else "failed"
+    with (folder / "terabyte.jpg").open("wb") as file:
+        file.truncate(10**12)  # sparse: it takes no room
+    expected[b"terabyte.jpg"] = "failed"
     os.mkfifo(folder / "pipe.jpg")
     expected[b"pipe.jpg"] = "failed"
     (folder / "folder.jpg").mkdir()

@@ -40,9 +40,11 @@ class FileJournal:
         if fcntl is not None:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            except BlockingIOError as error:
                 self._file.close()
                 raise UsageError("another run is writing there", ascii(folder.path)[1:-1], "wait for it") from error
+            except OSError:  # a network's file system without locks
+                pass
         self._synced = time.monotonic()
         self._torn = self._ends_torn()
 

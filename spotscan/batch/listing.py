@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spotscan.errors import InputError
+from spotscan.photo import PhotoLimits
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".heic", ".heif", ".hif", ".bmp", ".gif")
 )
-MAX_BYTES = 200_000_000  # as `spotscan.photo.PhotoLimits`: nothing larger is fetched
+MAX_BYTES = PhotoLimits().max_bytes
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def shown(name: str) -> str:
     What is not printable (control characters, turned writing, bytes that are not UTF-8) is escaped as in Python,
     and so is the backslash that escapes.
     """
+    if name.isprintable() and "\\" not in name:
+        return name
     escaped = (c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode("ascii") for c in name)
     return "".join(escaped)
 
@@ -114,7 +117,14 @@ def _entry(item: os.DirEntry[str], name: str, base: str, follow_links: bool) -> 
         return Entry(name, kind="refused", reason=f"the file cannot be read ({reason})")
     if not stat.S_ISREG(status.st_mode):  # a pipe or a device would never end
         return Entry(name, kind="refused", reason="not an ordinary file")
-    return Entry(name, status.st_size, str(status.st_mtime_ns))
+    return _photo(name, status.st_size, str(status.st_mtime_ns))
+
+
+def _photo(name: str, size: int, stamp: str) -> Entry:
+    if size > MAX_BYTES:  # nothing of it is fetched
+        reason = f"the file is too large ({size / 1e6:.1f} MB where {MAX_BYTES / 1e6:g} MB is the limit)"
+        return Entry(name, size, stamp, "refused", reason)
+    return Entry(name, size, stamp)
 
 
 def _no_photo(base_name: str) -> str | None:
@@ -149,7 +159,7 @@ def list_url(files: Any, root: str, *, recursive: bool = False, leave_out: str |
                 if why is not None:
                     yield Entry(below + name, kind="other", reason=why)
                 else:
-                    yield Entry(below + name, int(info.get("size") or 0), _stamp(info))
+                    yield _photo(below + name, int(info.get("size") or 0), _stamp(info))
     except Exception as error:  # each store's library has its own
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(
