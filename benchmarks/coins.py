@@ -23,6 +23,7 @@ from benchmarks.data import folder
 from spotscan.errors import ReferenceNotFoundError
 from spotscan.geometry import jacobian, project
 from spotscan.references import coins
+from spotscan.references.coins_pose import scale_from_rim
 from spotscan.synth import draw_scene, random_params
 from spotscan.types import FloatArray, Photo, Scale
 
@@ -36,23 +37,27 @@ _EUROS: dict[str, dict[str, tuple[int, int]]] = {  # where they lie, px
         "5c": (697, 985), "10c": (938, 955), "1e": (745, 1257), "20c": (885, 1235), "2e": (848, 1383),
     },
 }  # fmt: skip
+# What the table says of the drawn metals; a dark coin may be of any.
+_METALS = {
+    "copper": "copper", "brass": "brass", "silver": "silver", "dark": "",
+    "ring_brass": "silver-in-gold", "ring_silver": "gold-in-silver",
+}  # fmt: skip
 _EURO_MM = {"5c": 21.25, "10c": 19.75, "20c": 22.25, "1e": 23.25, "2e": 25.75}
 
 
-def _px_per_mm(px_to_mm: FloatArray, at: NDArray) -> float:
+def _px_per_mm(px_to_mm: FloatArray, at: FloatArray) -> float:
     return float(1 / np.sqrt(abs(np.linalg.det(jacobian(px_to_mm, np.atleast_2d(at))[0]))))
 
 
-def _scale(photo: Photo, diameter_mm: float) -> Scale | None:
-    """The scale from a coin of any diameter, also one that is not in the table."""
-    discs = coins.find_discs(photo.rgb)
+def _scale(photo: Photo, diameter_mm: float, metal: str) -> Scale | None:
+    """The scale from a coin of any diameter, also one that is not in the table, of one of `synth_coin.METALS`."""
+    discs = coins.find_discs(photo.rgb, _METALS[metal])
     if len(discs) != 1 or not discs[0].sure:
         return None
-    coin = replace(coins.find_coin("eur-1"), diameter_mm=diameter_mm)
-    return coins.scale_from_rim(photo, coin, discs[0].rim)
+    return scale_from_rim(photo, "drawn", diameter_mm, discs[0].rim)
 
 
-def _peer(photo: Photo) -> tuple[NDArray, float] | None:
+def _peer(photo: Photo) -> tuple[FloatArray, float] | None:
     """Centre and radius of the strongest circle."""
     factor = 600 / min(photo.rgb.shape[:2])
     grey = cv2.cvtColor(photo.rgb, cv2.COLOR_RGB2GRAY)
@@ -71,7 +76,7 @@ def _drawn(result: dict[str, float]) -> None:
         scene = draw_scene(params, seed)
         photo = Photo(scene.rgb, "")
         middle, radius = scene.reference_px.mean(axis=0), np.ptp(scene.reference_px, axis=0).mean() / 2
-        scale = _scale(photo, params.coin_mm)
+        scale = _scale(photo, params.coin_mm, params.coin_metal)
         peer = _peer(photo)
         for who, centre, size in (
             ("", None, 0.0) if scale is None else ("", scale.centre_px, scale.px_per_mm),
@@ -109,7 +114,7 @@ def _other_things(result: dict[str, float]) -> None:
                 params = replace(params, coin_beside="coin", px_per_mm=0.55 * params.px_per_mm)
             else:
                 params = replace(params, coin_kind=kind)
-            taken += _scale(Photo(draw_scene(params, seed).rgb, ""), params.coin_mm) is not None
+            taken += _scale(Photo(draw_scene(params, seed).rgb, ""), params.coin_mm, params.coin_metal) is not None
         result["guessed_of_3_pairs" if kind == "two" else f"taken_of_3_{kind}"] = taken
 
 
@@ -141,7 +146,7 @@ def _sheet(rgb: NDArray[np.uint8]) -> FloatArray:
 def _real(result: dict[str, float]) -> None:
     errors, refused = [], 0
     for name, places in _EUROS.items():
-        rgb = np.ascontiguousarray(cv2.imread(str(folder("eval", "scale") / name))[..., ::-1])
+        rgb = np.asarray(cv2.imread(str(folder("eval", "scale") / name)), np.uint8)[..., ::-1].copy()
         px_to_mm, discs = _sheet(rgb), coins.find_discs(rgb)
         for coin, place in places.items():
             radius = _EURO_MM[coin] / 2

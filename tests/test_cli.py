@@ -159,7 +159,7 @@ def test_a_reference_asked_for_and_not_there(photo, capfd):
 
 @pytest.mark.parametrize(
     "reference",
-    ["furlong", "aruco", "aruco:", "aruco:-3", "aruco:nan", "px-per-mm:0", "auto:2", "coin:eur-1", ""],
+    ["furlong", "aruco", "aruco:", "aruco:-3", "aruco:nan", "px-per-mm:0", "auto:2", "coin:eur-3", ""],
 )
 def test_a_reference_that_cannot_be_is_wrong_usage(photo, capfd, reference):
     refused(capfd, ["scan", str(photo), "--reference", reference], 2)

@@ -18,15 +18,22 @@ from spotscan.errors import ReferenceNotFoundError, UsageError
 from spotscan.flags import FLAGS
 from spotscan.geometry import jacobian, project
 from spotscan.references import find_scale, parse_reference
-from spotscan.references.coins import _pose, coin_table, find_coin, find_discs
-from spotscan.references.coins_rim import measure_rim, on_ellipse
+from spotscan.references.coins import coin_table, find_coin, find_discs
+from spotscan.references.coins_face import METALS as TABLE_METALS
+from spotscan.references.coins_face import could_be_of, is_button
+from spotscan.references.coins_material import at_end_of_metal
+from spotscan.references.coins_pose import pose, scale_from_rim
+from spotscan.references.coins_rim import measure_rim
 from spotscan.references.coins_search import fit_conic, to_circle
+from spotscan.references.coins_steps import on_ellipse
 from spotscan.synth import draw_scene, random_params
 from spotscan.synth_coin import KINDS, METALS
 from spotscan.types import Photo
 from tests.test_references import DATA
 
 TRIED = ("light", "medium", "dark")
+# What the table says of the drawn metals.
+OF_TABLE = dict(zip(METALS, ["copper", "brass", "silver", "", "silver-in-gold", "gold-in-silver"], strict=True))
 
 
 @lru_cache(maxsize=32)
@@ -38,7 +45,7 @@ def scene(seed: int, **changes):
 def plain(seed: int = 1, **changes):
     """A coin of one euro's size, a seventh of the picture, in its middle part."""
     base = {"px_per_mm": 6.0, "coin_mm": 23.25, "tilt_deg": 0.0, "reference_at": (0.45, 0.55), "background": "skin"}
-    return scene(seed, **{**base, "coin_metal": "silver", "skin_tone": "medium", "blur_px": 0.8, **changes})
+    return scene(seed, **{**base, "coin_metal": "ring_brass", "skin_tone": "medium", "blur_px": 0.8, **changes})
 
 
 def scale_at(px_to_mm, xy):
@@ -59,6 +66,7 @@ def test_the_table_is_sound():
     for coin in coins:
         assert 10 < coin.diameter_mm < 50, coin.name
         assert coin.source
+        assert coin.metal in TABLE_METALS
         assert coin.words
         assert coin.note.startswith("round")
         assert coin.name == coin.name.lower()
@@ -128,7 +136,7 @@ def test_one_of_the_two_poses_is_the_true_one(about):
     truth = scale_at(np.linalg.inv(mm_to_px), far)
     errors, tilts = [], []
     for sign in (1, -1):
-        px_to_mm, found = _pose(ellipse, focal, middle, radius, 0.0, 0.0, sign)
+        px_to_mm, found = pose(ellipse, focal, middle, radius, 0.0, 0.0, sign)
         errors.append(np.abs(scale_at(px_to_mm, far) / truth - 1).max())
         tilts.append(found)
     best = int(np.argmin(errors))
@@ -140,11 +148,13 @@ def test_one_of_the_two_poses_is_the_true_one(about):
 # --- found and measured
 
 
-@pytest.mark.parametrize("metal", list(METALS))
-@pytest.mark.parametrize("tone", TRIED)
+# Every metal and every skin, each pair of neighbours once.
+@pytest.mark.parametrize(("metal", "tone"), [(metal, TRIED[i % 3]) for i, metal in enumerate(METALS)])
 def test_coins_of_all_metals_on_all_skins_give_the_scale(metal, tone):
     drawn = plain(3, coin_metal=metal, skin_tone=tone)
-    scale = find_scale(photo(drawn), "coin:eur-1")
+    (disc,) = find_discs(drawn.rgb, OF_TABLE[metal])
+    assert disc.sure
+    scale = scale_from_rim(photo(drawn), "eur-1", 23.25, disc.rim)
     truth = scale_at(drawn.px_to_mm, scale.centre_px)[0]
     assert scale.px_per_mm == pytest.approx(truth, rel=0.04)
     assert abs(scale.px_per_mm - truth) < 3 * scale.px_per_mm_err
@@ -163,8 +173,8 @@ def test_the_core_of_two_metals_is_not_the_coin():
 
 def test_the_scale_goes_with_the_diameter_asked_for():
     drawn = photo(plain())
-    one, two = find_scale(drawn, "coin:eur-1"), find_scale(drawn, "coin:eur-2")
-    assert one.px_per_mm / two.px_per_mm == pytest.approx(25.75 / 23.25, rel=0.01)
+    one, two = find_scale(drawn, "coin:eur-1"), find_scale(drawn, "coin:gb-2")
+    assert one.px_per_mm / two.px_per_mm == pytest.approx(28.4 / 23.25, rel=0.01)
 
 
 def test_turned_by_a_quarter_the_photo_has_the_same_scale():
@@ -197,7 +207,7 @@ def test_a_frontal_coin_is_not_called_tilted():
 def test_the_error_is_that_of_many_scenes():
     apart = []
     for seed in range(40, 49):
-        drawn = scene(seed, px_per_mm=5.0, coin_mm=23.25)
+        drawn = scene(seed, px_per_mm=5.0, coin_mm=23.25, coin_metal="ring_brass")
         try:
             scale = find_scale(photo(drawn), "coin:eur-1")
         except ReferenceNotFoundError:
@@ -221,6 +231,23 @@ def test_the_rim_is_found_to_a_fraction_of_a_pixel():
     assert rim.gap_deg == 0.0
 
 
+def test_the_outline_is_where_the_hue_ends_not_where_it_is_steepest():
+    """A brass disc on a ground as light as itself, with a dark line 4 px within its edge."""
+    yy, xx = np.mgrid[0:400, 0:500]
+    ellipse = np.array([250.4, 199.7, 90.0, 82.0, 0.3])
+    _, radius = to_circle(np.column_stack([xx.ravel(), yy.ravel()]).astype(float), ellipse)
+    away = (radius.reshape(400, 500, 1) - 1) * 86
+    disc = np.clip(0.5 - away, 0, 1)
+    metal = np.array([0.50, 0.36, 0.15]) * (1 - 0.6 * np.exp(-0.5 * (away + 4) ** 2))
+    light = cv2.GaussianBlur(metal * disc + np.array([0.45, 0.34, 0.28]) * (1 - disc), (0, 0), 1.0)
+    rgb = np.rint(255 * (1.055 * light ** (1 / 2.4) - 0.055)).astype(np.uint8)
+    rim = measure_rim(rgb, ellipse * [1, 1, 0.97, 0.97, 1])
+    moved = at_end_of_metal(rgb, rim)
+    assert rim.radius_px < np.sqrt(90 * 82) - 2  # the line is steeper
+    assert moved.silhouette
+    assert moved.ellipse[:4] == pytest.approx(ellipse[:4], abs=0.5)
+
+
 # --- refused
 
 
@@ -231,6 +258,37 @@ def test_what_is_no_coin_is_not_taken(kind):
         with suppress(ReferenceNotFoundError):
             taken += find_scale(photo(plain(seed, coin_kind=kind)), "coin:eur-1") is not None
     assert taken == 0
+
+
+@pytest.mark.parametrize("seed", [4, 8, 13])  # plain ones, in the colours of metals
+def test_a_button_is_told_by_its_face(seed):
+    drawn = scene(seed, coin_kind="button", px_per_mm=5.0, coin_mm=20.0)
+    assert not [disc for disc in find_discs(drawn.rgb) if disc.sure]
+    coin = scene(seed, px_per_mm=5.0, coin_mm=20.0)
+    seen = coin.reference_px
+    face = fit_conic(seen, np.array([*seen.mean(axis=0), 50.0, 50.0, 0.0]))
+    assert not is_button(coin.rgb, face)
+
+
+def test_a_coin_is_of_its_metal():
+    taken = {}
+    for metal in METALS:
+        drawn = plain(3, coin_metal=metal)
+        seen = drawn.reference_px
+        face = fit_conic(seen, np.array([*seen.mean(axis=0), 70.0, 70.0, 0.0]))
+        taken[metal] = {kind for kind in TABLE_METALS if could_be_of(kind, drawn.rgb, face)}
+        assert OF_TABLE[metal] in taken[metal]
+        assert "" in taken[metal]
+    assert "copper" not in taken["silver"]
+    assert "brass" not in taken["silver"]
+    assert "two" not in taken["silver"] | taken["copper"] | taken["brass"] | taken["dark"]
+    assert "gold-in-silver" not in taken["ring_brass"]
+    assert "silver-in-gold" not in taken["ring_silver"]
+
+
+def test_a_coin_of_another_metal_is_not_taken():
+    with pytest.raises(ReferenceNotFoundError, match="not a coin beyond doubt"):
+        find_scale(photo(plain(coin_metal="silver")), "coin:eur-1")
 
 
 def test_bare_skin_has_no_coin():

@@ -10,63 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from spotscan.colour import SRGB_TO_LINEAR
 from spotscan.references.coins_search import fit_conic
+from spotscan.references.coins_steps import RimParams, Steps, circle_angles, on_ellipse, steps_across
 from spotscan.types import BoolArray, FloatArray, RGBArray
 
-
-@dataclass(frozen=True)
-class RimParams:
-    """How rims are measured.
-
-    Attributes
-    ----------
-    reach : tuple of float
-        Half the length of the profiles in each round, as a share of the radius.
-    least_reach_px : float
-        The same in px: blur takes its place.
-    profiles : tuple of int
-        At most so many profiles in each round; fewer where the rim has fewer pixels.
-    draws : int
-        Ellipses drawn through five places each.
-    smooth_px : float
-        1-sigma of the smoothing of profiles.
-    weak : float
-        A steep place counts from this share of its profile's steepest, relative to the light around it ...
-    strong : float
-        ... and in full where it is the steepest and this share of what is common on this rim.
-    noise : float
-        Nothing counts below this many times what is common around the coin.
-    tolerance, tolerance_px : float
-        Distance from the ellipse at which a steep place is on it, share of the radius or px, the larger.
-    least : float
-        Share of the profiles that must agree with the best ellipse.
-    nearly, outer : float
-        Share of the best ellipse's agreement that another must have to be the rim: one that touches it from
-        within; one around it.
-    floor_px : float
-        Least 1-sigma error of the rim as a whole: blur that mixes it with its bright border.
-    """
-
-    reach: tuple[float, float] = (0.12, 0.04)
-    least_reach_px: float = 3.0
-    profiles: tuple[int, int] = (120, 240)
-    draws: int = 200
-    smooth_px: float = 0.7
-    weak: float = 0.12
-    strong: float = 0.7
-    noise: float = 2.0
-    tolerance: float = 0.0035
-    tolerance_px: float = 0.5
-    least: float = 0.25
-    nearly: float = 0.97
-    outer: float = 0.5
-    outside: float = 0.5
-    floor_px: float = 0.5
+_PARAMS = RimParams()
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +37,8 @@ class Rim:
         RMS distance of those places from the ellipse, share of the radius.
     agreement : float
         How far its profiles agree, 1 at most; less where it is not the steepest place, or one lies outside it.
+    silhouette : bool
+        Whether it lies where the metal's hue ends: the edge itself, and the coin's side where that is seen.
     """
 
     ellipse: FloatArray
@@ -95,6 +47,7 @@ class Rim:
     gap_deg: float
     scatter: float
     agreement: float
+    silhouette: bool = False
 
     @property
     def radius_px(self) -> float:
@@ -106,93 +59,37 @@ class Rim:
         return on_ellipse(self.ellipse, np.linspace(0, 2 * np.pi, n, endpoint=False))
 
 
-def circle_angles(n: int) -> FloatArray:
-    """Angles (n,) evenly around a circle."""
-    return np.asarray(np.arange(n) * (2 * np.pi / n), float)
-
-
-def on_ellipse(ellipse: FloatArray, angle: FloatArray, size: FloatArray | float = 1.0) -> FloatArray:
-    """Points (..., 2) at angles (of the circle it was) and relative sizes."""
-    cx, cy, a, b, turn = ellipse[:5]
-    u, v = size * a * np.cos(angle), size * b * np.sin(angle)
-    return np.stack([cx + np.cos(turn) * u - np.sin(turn) * v, cy + np.sin(turn) * u + np.cos(turn) * v], axis=-1)
-
-
-@dataclass(frozen=True, eq=False)
-class _Steps:
-    """Steep places: the profile each is on, its angle, its relative radius, and how far it is believed."""
-
-    profile: NDArray[np.intp]
-    angle: FloatArray
-    radius: FloatArray
-    belief: FloatArray
-    n_profiles: int
-
-
-def measure_rim(rgb: RGBArray, ellipse: FloatArray, params: RimParams = RimParams()) -> Rim | None:
+def measure_rim(rgb: RGBArray, ellipse: FloatArray, params: RimParams = _PARAMS) -> Rim | None:
     """Measure the rim near a rough ellipse (at least 5 numbers); None where there is none."""
     ellipse = np.asarray(ellipse[:5], float)
     first, second = params.reach
-    steps, tolerance = _steps(rgb, ellipse, first, params.profiles[0], params)
+    steps, tolerance = steps_across(rgb, ellipse, first, params.profiles[0], params)
     model = _choose(steps, tolerance, params)
     if model is None:
         return None
-    ellipse = _moved(ellipse, model)
-    steps, tolerance = _steps(rgb, ellipse, second, params.profiles[1], params)
+    ellipse = moved(ellipse, model)
+    steps, tolerance = steps_across(rgb, ellipse, second, params.profiles[1], params)
     if len(steps.radius) < 20:
         return None
-    model = _settled(steps, np.array([1.0, 0, 0, 0, 0]), tolerance)
-    return _rim(_moved(ellipse, model), steps, model, tolerance, params)
+    model = settled(steps, np.array([1.0, 0, 0, 0, 0]), tolerance)
+    return rim_of(moved(ellipse, model), steps, model, tolerance, params)
 
 
-def _steps(rgb: RGBArray, ellipse: FloatArray, reach: float, most: int, params: RimParams) -> tuple[_Steps, float]:
-    """Steep places within `reach` of the ellipse, and the tolerance there, share of the radius."""
-    radius = float(np.sqrt(ellipse[2] * ellipse[3]))
-    tolerance = max(params.tolerance, params.tolerance_px / radius)
-    reach = min(max(reach, params.least_reach_px / radius), 0.3)
-    n = int(np.clip(2 * np.pi * radius / 1.5, 72, most))
-    step = max(0.5, reach * radius / 40)  # px
-    m = 2 * int(np.ceil(reach * radius / step)) + 1
-    size = 1 + np.linspace(-reach, reach, m)
-    step = 2 * reach * radius / (m - 1)
-    angle = circle_angles(n)
-    xy = on_ellipse(ellipse, angle[:, None], size[None, :]).astype(np.float32)
-    inside = (xy[..., 0] > 0) & (xy[..., 1] > 0) & (xy[..., 0] < rgb.shape[1] - 1) & (xy[..., 1] < rgb.shape[0] - 1)
-    codes = cv2.remap(rgb, xy[..., 0], xy[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    light = cv2.LUT(codes, SRGB_TO_LINEAR)
-    # Along the rim, over a few pixels or half a degree; across it, by the given blur.
-    light = np.concatenate([light[-2:], light, light[:2]])
-    light = cv2.GaussianBlur(light, (0, 0), sigmaX=max(params.smooth_px / step, 0.3), sigmaY=0.7)[2:-2]
-    slope = np.gradient(light, axis=1)
-    steep = np.sqrt((slope**2).sum(axis=2))
-    level = cv2.blur(light.sum(axis=2), (max(3, int(3 / step) | 1), 1)) + np.float32(0.05)
-    relative = np.where(inside, steep / level, 0)
-    top = relative.max(axis=1, keepdims=True)
-    noise = np.quantile(relative[:, m - max(3, m // 6) :].mean(axis=1), 0.3)  # of skin or cloth around it
-    peak = (relative > np.maximum(params.noise * noise, params.weak * top))[:, 1:-1]
-    peak &= (steep[:, 1:-1] >= steep[:, :-2]) & (steep[:, 1:-1] > steep[:, 2:])
-    i, j = np.nonzero(peak)
-    before, here, after = (steep[i, j + k].astype(float) for k in (0, 1, 2))
-    part = 0.5 * (before - after) / np.minimum(before - 2 * here + after, -1e-9)
-    belief = relative[i, j + 1] / np.maximum(top[i, 0], params.strong * np.median(top))
-    return _Steps(i, angle[i], size[j + 1] + part * (size[1] - size[0]), np.asarray(belief, float), n), tolerance
-
-
-def _harmonics(angle: FloatArray) -> FloatArray:
+def harmonics(angle: FloatArray) -> FloatArray:
     """How the radius of a circle changes as it becomes another ellipse, to first order: (n, 5)."""
     return np.column_stack([np.ones_like(angle), np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)])
 
 
-_CIRCLE = _harmonics(circle_angles(72))
+_CIRCLE = harmonics(circle_angles(72))
 
 
-def _candidates(steps: _Steps, tolerance: float, params: RimParams) -> list[tuple[float, FloatArray]]:
+def _candidates(steps: Steps, tolerance: float, params: RimParams) -> list[tuple[float, FloatArray]]:
     """Ellipses (agreement, harmonics) through steep places, all different, the best first.
 
     RANSAC (Fischler & Bolles 1981) with one place from each of five sectors, steeper ones more often.
     """
     rng = np.random.default_rng(20240601)
-    design = _harmonics(steps.angle)
+    design = harmonics(steps.angle)
     sector = (rng.random((params.draws, 1)) + np.arange(5) / 5 + rng.uniform(-0.06, 0.06, (params.draws, 5))) % 1
     # One place each: steps are sorted by profile, and their summed belief is the wheel of fortune.
     first = np.searchsorted(steps.profile, sector * steps.n_profiles)
@@ -210,7 +107,7 @@ def _candidates(steps: _Steps, tolerance: float, params: RimParams) -> list[tupl
     for index in np.argsort(-agreement, kind="stable")[:40]:
         model = models[index]
         if all(np.abs(_CIRCLE @ (model - other)).max() > 2.5 * tolerance for _, other in found):
-            model = _settled(steps, model, tolerance)
+            model = settled(steps, model, tolerance)
             if all(np.abs(_CIRCLE @ (model - other)).max() > 2.5 * tolerance for _, other in found):
                 found.append((float(_agreement(steps, design, model[None], tolerance, params.outside)[0]), model))
         if len(found) == 6:
@@ -218,9 +115,9 @@ def _candidates(steps: _Steps, tolerance: float, params: RimParams) -> list[tupl
     return sorted(found, key=lambda fit: -fit[0])
 
 
-def _settled(steps: _Steps, model: FloatArray, tolerance: float) -> FloatArray:
+def settled(steps: Steps, model: FloatArray, tolerance: float) -> FloatArray:
     """The model moved to the steep places near it: robust least squares (Tukey's biweight)."""
-    design = _harmonics(steps.angle)
+    design = harmonics(steps.angle)
     for width in (3 * tolerance, 2 * tolerance, 2 * tolerance):
         off = steps.radius - design @ model
         weight = np.maximum(1 - (off / width) ** 2, 0) ** 2 * steps.belief
@@ -229,14 +126,14 @@ def _settled(steps: _Steps, model: FloatArray, tolerance: float) -> FloatArray:
     return model
 
 
-def _agreement(steps: _Steps, design: FloatArray, models: FloatArray, tolerance: float, outside: float) -> FloatArray:
+def _agreement(steps: Steps, design: FloatArray, models: FloatArray, tolerance: float, outside: float) -> FloatArray:
     """How far the profiles agree with each of (m, 5) models, 1 at most; steep places outside it speak against it."""
     off = (steps.radius[:, None] - design @ models.T) / (2 * tolerance)
     inside = steps.belief @ np.maximum(1 - off**2, 0)
     return np.asarray((inside - outside * (steps.belief**2 @ (off > 1.5))) / steps.n_profiles)
 
 
-def _choose(steps: _Steps, tolerance: float, params: RimParams) -> FloatArray | None:
+def _choose(steps: Steps, tolerance: float, params: RimParams) -> FloatArray | None:
     """Of the ellipses that fit well, the rim: its harmonics."""
     if len(steps.radius) < 20:
         return None
@@ -256,14 +153,16 @@ def _choose(steps: _Steps, tolerance: float, params: RimParams) -> FloatArray | 
     return rim[1]
 
 
-def _moved(ellipse: FloatArray, model: FloatArray) -> FloatArray:
+def moved(ellipse: FloatArray, model: FloatArray) -> FloatArray:
+    """The ellipse after its radius has become that of the model, relative."""
     angle = circle_angles(32)
-    return fit_conic(on_ellipse(ellipse, angle, _harmonics(angle) @ model), ellipse)
+    return fit_conic(on_ellipse(ellipse, angle, harmonics(angle) @ model), ellipse)
 
 
-def _rim(ellipse: FloatArray, steps: _Steps, model: FloatArray, tolerance: float, params: RimParams) -> Rim:
+def rim_of(ellipse: FloatArray, steps: Steps, model: FloatArray, tolerance: float, params: RimParams) -> Rim:
+    """The rim that this ellipse is, with its error, from the steps near it."""
     radius = float(np.sqrt(ellipse[2] * ellipse[3]))
-    off = steps.radius - _harmonics(steps.angle) @ model
+    off = steps.radius - harmonics(steps.angle) @ model
     weight = np.maximum(1 - (off / (2 * tolerance)) ** 2, 0) ** 2 * steps.belief
     on = np.abs(off) < 2 * tolerance
     seen = np.zeros(steps.n_profiles, bool)
@@ -276,10 +175,10 @@ def _rim(ellipse: FloatArray, steps: _Steps, model: FloatArray, tolerance: float
     known = share > 0.1 * max(float(np.median(share)), 1e-9)
     middle = circle_angles(24)[known] + np.pi / 24
     spread = np.hypot(float(np.sqrt((mean[known] ** 2).mean())) * np.sqrt(24 / 19), 0.1 / radius)
-    design = _harmonics(middle)
+    design = harmonics(middle)
     covariance = spread**2 * np.linalg.pinv(design.T @ design)
     covariance[0, 0] += (params.floor_px / radius) ** 2
-    agreement = float(_agreement(steps, _harmonics(steps.angle), model[None], tolerance, params.outside)[0])
+    agreement = float(_agreement(steps, harmonics(steps.angle), model[None], tolerance, params.outside)[0])
     return Rim(ellipse, covariance, float(seen.mean()), _longest_gap(seen), scatter, agreement)
 
 
