@@ -54,8 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         "--reference",
         metavar="REF",
         default="auto",
-        help="what gives the scale: auto (the printed SpotScan card), aruco:SIDE_MM, coin:NAME, card, ruler,"
-        " px-per-mm:VALUE or none; default auto; see `spotscan references`",
+        help="what gives the scale: auto (the printed SpotScan card, or a bank card beyond doubt), aruco:SIDE_MM,"
+        " coin:NAME, card, ruler, px-per-mm:VALUE or none; default auto; see `spotscan references`",
     )
     scan.add_argument("--answers", metavar="FILE", help="answers for the triage, YAML or JSON; see `spotscan ask`")
     add_emergency_number(scan)
@@ -144,6 +144,9 @@ def _cannot_write(error: OSError, target: str) -> UsageError:
     )
 
 
+_SOURCES = {"auto": "the SpotScan card", "card": "a bank card", "ruler": "a ruler, its ticks taken for 1 mm each"}
+
+
 def _summary(result: Scan) -> str:
     """The scan in a few plain lines."""
     from spotscan.flags import FLAGS
@@ -159,7 +162,7 @@ def _summary(result: Scan) -> str:
     if findings["density_per_cm2"] is not None:
         lines.append(f"density: {findings['density_per_cm2']:.2f} per cm2 of visible skin")
     if scale is not None:
-        source = "the SpotScan card" if scale["reference"] == "auto" else scale["reference"]
+        source = _SOURCES.get(scale["reference"], scale["reference"])
         lines.append(f"scale: {scale['px_per_mm']:.2f} +- {scale['px_per_mm_err']:.2f} px/mm from {source}")
     lines += [f"note: {FLAGS[name].meaning} {FLAGS[name].todo}".rstrip() for name in quality["flags"]]
     if document["triage"] is not None:

@@ -130,6 +130,18 @@ _ALL = (
         "Go nearer, or use a larger reference.",
     ),
     Flag(
+        "reference_assumed",
+        "scale",
+        "Something of the shape of a bank card was taken for one, though nobody asked for it.",
+        "See in the overlay whether it is a bank card; else scan again with --reference none.",
+    ),
+    Flag(
+        "reference_off_skin",
+        "scale",
+        "The reference does not lie on skin: it may be nearer to the camera than the marks, or farther away.",
+        "Lay the reference flat on the skin, beside the marks.",
+    ),
+    Flag(
         "reference_at_edge",
         "scale",
         "The reference lies at the edge of the photo, far from the marks: the lens may show it in another scale.",

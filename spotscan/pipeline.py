@@ -33,7 +33,8 @@ def scan(
     photo : path, bytes or (H, W, 3) uint8 array
         The photo; an array is taken as upright sRGB.
     reference : str
-        What gives the scale: ``auto``, ``aruco:SIDE_MM``, ``px-per-mm:VALUE`` or ``none``.
+        What gives the scale: ``auto``, ``aruco:SIDE_MM``, ``card``, ``coin:NAME``, ``ruler``, ``px-per-mm:VALUE`` or
+        ``none``.
     answers : Mapping, optional
         Answers for the triage, see `spotscan.triage`; an empty mapping asks for the photo's word alone.
     emergency_number : str, optional
@@ -61,7 +62,7 @@ def scan(
     quality = judge_quality(picture, skin, scale)
     spots = find_spots(view, skin, scale)
     measurements = measure_spots(picture, spots, skin, scale)
-    scale = flag_place(scale, picture, measurements.centre_px)
+    scale = flag_place(scale, picture, skin, measurements.centre_px)
     density = measure_density(measurements.centre_px, skin, scale)
     result = Scan(picture, scale, quality, skin, measurements, density)
     return result if answers is None else replace(result, triage=_judge(result, answers, emergency_number))

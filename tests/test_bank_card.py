@@ -18,7 +18,7 @@ from spotscan.references import find_scale, flag_place, parse_reference
 from spotscan.references.bank_card import outline_mm, scale_from_bank_card
 from spotscan.synth import Scene, SceneParams, draw_scene, random_params
 from spotscan.synth_bank_card import PRINTS
-from spotscan.types import Photo, Scale
+from spotscan.types import Photo, Scale, Skin
 
 DATA = Path(os.environ.get("SPOTSCAN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CARD = np.array([(0, 0), (85.60, 0), (85.60, 53.98), (0, 53.98)])
@@ -240,14 +240,44 @@ def test_a_reference_much_nearer_to_the_edge_than_the_marks_is_flagged():
     picture = photo(np.zeros((600, 800, 3), np.uint8))
     marks = np.array([(390.0, 280.0), (420.0, 330.0), (380.0, 300.0)])
     corner, beside = somewhere((760.0, 30.0)), somewhere((520.0, 300.0))
-    assert flag_place(corner, picture, marks).flags == ("reference_at_edge",)
-    assert flag_place(beside, picture, marks).flags == ()
-    assert flag_place(corner, picture, marks + np.array([330.0, -240.0])).flags == ()  # both at the edge
-    assert flag_place(corner, picture, np.zeros((0, 2))).flags == ()
+    skin = Skin(np.ones((300, 400), bool), 2.0, 1.0, 45.0)
+    assert flag_place(corner, picture, skin, marks).flags == ("reference_at_edge",)
+    assert flag_place(beside, picture, skin, marks).flags == ()
+    assert flag_place(corner, picture, skin, marks + np.array([330.0, -240.0])).flags == ()  # both at the edge
+    assert flag_place(corner, picture, skin, np.zeros((0, 2))).flags == ()
     given = replace(corner, outline_px=np.zeros((0, 2)))
-    assert flag_place(given, picture, marks).flags == ()
-    assert flag_place(None, picture, marks) is None
+    assert flag_place(given, picture, skin, marks).flags == ()
+    assert flag_place(None, picture, skin, marks) is None
     assert {"reference_at_edge", "reference_blurred"} <= set(FLAGS)
+
+
+def test_a_reference_that_lies_beside_the_body_is_flagged():
+    picture = photo(np.zeros((600, 800, 3), np.uint8))
+    beside = somewhere((520.0, 300.0))
+    columns = np.broadcast_to(np.arange(400), (300, 400))
+    for reaches, flags in ((400, ()), (262, ()), (150, ("reference_off_skin",))):  # skin on the left, so far
+        skin = Skin(columns < reaches, 2.0, reaches / 400, 45.0)
+        assert flag_place(beside, picture, skin, np.zeros((0, 2))).flags == flags, reaches
+
+
+def test_two_cards_of_different_scale_are_an_error_that_shows_both():
+    drawn = scene(tilt_deg=0.0, px_per_mm=4.6, reference_at=(0.3, 0.6), n_spots=0)
+    low, high = np.rint(drawn.reference_area_px.min(axis=0)).astype(int), np.rint(drawn.reference_area_px.max(axis=0))
+    (x0, y0), (x1, y1) = low, high.astype(int)
+    farther = cv2.resize(drawn.rgb[y0:y1, x0:x1], None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
+    two = drawn.rgb.copy()
+    two[40 : 40 + farther.shape[0], 640 : 640 + farther.shape[1]] = farther
+    assert find_scale(photo(drawn.rgb), "card") is not None
+    assert find_scale(photo(two), "auto") is None
+    with pytest.raises(ReferenceNotFoundError, match="could be the card") as caught:
+        find_scale(photo(two), "card")
+    assert len(caught.value.candidates) == 2
+
+
+def test_a_card_nobody_asked_for_is_flagged_as_assumed():
+    drawn = scene(n_spots=0)
+    assert "reference_assumed" in find_scale(photo(drawn.rgb), "auto").flags
+    assert "reference_assumed" not in find_scale(photo(drawn.rgb), "card").flags
 
 
 def test_a_reference_out_of_focus_over_sharp_skin_is_flagged():

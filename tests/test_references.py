@@ -382,7 +382,6 @@ def test_none_and_px_per_mm():
     [
         ("", "unknown reference"),
         ("marker:20", "unknown reference"),
-        ("AUTO ", "unknown reference"),
         ("aruco", "value is missing"),
         ("aruco:", "value is missing"),
         ("aruco:abc", "'abc' cannot be the value"),

@@ -144,7 +144,7 @@ _KINDS: dict[str, _Kind] = {
     "ruler": _Kind(
         "ruler",
         _ruler,
-        todo="lay a ruler with 1 mm ticks, the fives and tens longer, flat beside the marks, sharp, or use 'none'",
+        todo="lay a ruler with 1 mm ticks, the fives and tens longer, flat on the skin beside the marks, or use 'none'",
     ),
     "px-per-mm": _Kind("px-per-mm:VALUE", _given, limits=(0.1, 2000.0), unit="px per mm"),
     "none": _Kind("none", _nothing, required=False),
@@ -175,11 +175,14 @@ def parse_reference(text: str) -> Reference:
         For an unknown kind, an unknown coin, and a missing, superfluous or impossible value.
     """
     name, colon, value = text.strip().partition(":")
+    name = name.lower()
     where = f"--reference {text}"
     if name not in _KINDS:
         raise UsageError("unknown reference", where, f"use one of {allowed()}")
     kind = _KINDS[name]
     if kind.named:
+        if not value.strip():
+            raise UsageError("a name is missing", where, f"write '{kind.usage}'; `spotscan references` lists them")
         from spotscan.references.coins import find_coin
 
         coin = find_coin(value).name

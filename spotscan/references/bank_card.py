@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from spotscan.errors import ReferenceNotFoundError
 from spotscan.geometry import FOCAL_PER_DIAGONAL, draw_homographies, jacobian, matrix, project, tilt_deg
 from spotscan.references.bank_card_search import SearchParams, find_quads
 from spotscan.references.bank_card_shape import CARD_MM, RADIUS_MM, TO_SQUARE, drawn_shape_cost
@@ -52,7 +53,7 @@ class Belief:
 
 
 ASKED_FOR = Belief()
-BEYOND_DOUBT = Belief(seen=0.5, mean_seen=0.8, rounded=0.11, corners=4, corner_fit=0.8, radius_mm=0.6, shape=9.0)
+BEYOND_DOUBT = Belief(seen=0.5, mean_seen=0.8, rounded=0.11, corners=4, corner_fit=0.8, radius_mm=0.6, shape=5.0)
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,10 @@ class BankCardParams:
         The face lies so far above the skin.
     unsure_thickness : float
         1-sigma relative error of what that changes: the focal length is a guess, and skin gives way.
+    rival : float
+        A second card that shows its round corners this well, as a share of the best, is not passed over ...
+    disagree : float
+        ... where its scale differs by more than this.
     tilted_deg, small_err, n_draws
         As for markers.
     """
@@ -81,6 +86,8 @@ class BankCardParams:
     standard: float = 0.0008
     thickness_mm: float = 0.76
     unsure_thickness: float = 0.4
+    rival: float = 0.7
+    disagree: float = 0.02
     tilted_deg: float = 30.0
     small_err: float = 0.005
     n_draws: int = 32
@@ -102,25 +109,45 @@ def scale_from_bank_card(photo: Photo, beyond_doubt: bool = False) -> Scale | No
     Returns
     -------
     Scale or None
-        None where no card is seen, or none for certain.
+        None where no card is seen, or none for certain. One that nobody asked for carries `reference_assumed`.
+
+    Raises
+    ------
+    ReferenceNotFoundError
+        Where it was asked for and several things could be the card that give different scales; with their outlines.
     """
-    card = find_bank_card(photo.rgb, BEYOND_DOUBT if beyond_doubt else ASKED_FOR)
-    return None if card is None else _scale(photo, card)
+    found = find_bank_cards(photo.rgb, BEYOND_DOUBT if beyond_doubt else ASKED_FOR)
+    if not found:
+        return None
+    rivals = [card for card in found if _disagrees(card, found[0])]
+    if not rivals:
+        scale = _scale(photo, found[0])
+        return replace(scale, flags=(*scale.flags, "reference_assumed")) if beyond_doubt else scale
+    if beyond_doubt:
+        return None
+    outlines = tuple(project(matrix(card.h) @ TO_SQUARE, outline_mm()) for card in (found[0], *rivals))
+    where = "reference card" + (f" in {photo.file}" if photo.file else "")
+    what = f"{len(outlines)} things in the photo could be the card, and they give different scales"
+    todo = "leave one card and nothing else of its shape in the photo, or use 'none'"
+    raise ReferenceNotFoundError(what, where, todo, outlines)
 
 
-def find_bank_card(rgb: RGBArray, belief: Belief = ASKED_FOR) -> MeasuredCard | None:
-    """The card that shows its round corners best, of all that can be believed."""
+def find_bank_cards(rgb: RGBArray, belief: Belief = ASKED_FOR) -> list[MeasuredCard]:
+    """All that can be believed to be a card, what shows its round corners best first."""
     view, factor = _reduced(rgb)
-    best: MeasuredCard | None = None
-    for quad in find_quads(view):
-        card = measure_card(rgb, (quad + 0.5) * factor - 0.5, factor)
-        if (
-            card is not None
-            and _believed(card, rgb.shape[:2], belief)
-            and (best is None or card.rounded.mean() > best.rounded.mean())
-        ):
-            best = card
-    return best
+    measured = (measure_card(rgb, (quad + 0.5) * factor - 0.5, factor) for quad in find_quads(view))
+    found = [card for card in measured if card is not None and _believed(card, rgb.shape[:2], belief)]
+    return sorted(found, key=lambda card: -float(card.rounded.mean()))
+
+
+def _disagrees(card: MeasuredCard, best: MeasuredCard) -> bool:
+    """Whether a card nearly as good as the best would give another scale: two cards, or a panel within one."""
+    nearly_as_good = float(card.rounded.mean()) >= _PARAMS.rival * float(best.rounded.mean())
+    sizes = [
+        Scale("", np.asarray(np.linalg.inv(matrix(c.h) @ TO_SQUARE), float), c.corners_px.mean(axis=0)).px_per_mm
+        for c in (card, best)
+    ]
+    return nearly_as_good and abs(float(np.log(sizes[0] / sizes[1]))) > _PARAMS.disagree
 
 
 def _believed(card: MeasuredCard, shape: tuple[int, int], belief: Belief) -> bool:
