@@ -1,16 +1,16 @@
 """Scale from a bank card: on drawn scenes of known truth, on other things in its place, and on real photos.
 
-`found` is the share of 120 drawn scenes in which the card is found (the first 60 gave 0.917, the next 60 0.983): every
-skin tone; skin, cloth and table; tilts up to 35 degrees, lying and on end, all prints, two in five held by one or
-two fingers. `error` is that of `px_per_mm` at
-the card against the skin's plane (the card drawn 0.76 mm above it), `within_2_sigma` the share of them within twice
-the stated error. `wrong` counts other things taken for a card (phone, sticky note, book, photo print, business and
-poker cards, envelope, a card with sharp corners; each drawn as long as a card), `alike` things of so nearly
-its shape that they cannot be told (bridge cards, trackpads, blister packs, round business cards), and `auto` the same where a card
-was not asked for. `alarms` counts photos of skin without a card in which one is seen, asked for and not. `real` are the
-photos of `eval/scale` against sides clicked by hand on enlarged crops (two points to a side, on the card's face, less
-its thickness). The peer is the usual card scanner in OpenCV: Canny, `findContours`, `approxPolyDP` to four
-corners, the ratio of `minAreaRect` between 1.4 and 1.8, and their homography.
+`found` is the share of 120 drawn scenes in which the card is found (the first 60 gave 0.917, the next 60 0.983):
+every skin tone; skin, cloth and table; tilts up to 35 degrees, lying and on end, all prints, two in five held by one
+or two fingers. `error` is that of `px_per_mm` at the card against the skin's plane (the card drawn 0.76 mm above it),
+`within_2_sigma` the share of them within twice the stated error. `wrong` counts other things taken for a card (phone,
+sticky note, book, photo print, business and poker cards, envelope, a card with sharp corners; each drawn as long as a
+card), `alike` things of so nearly its shape that they cannot be told (bridge cards, trackpads, blister packs, round
+business cards), and `auto` the same where a card was not asked for. `alarms` counts photos of skin without a card in
+which one is seen, asked for and not. `real` are the photos of `eval/scale` against sides clicked by hand on enlarged
+crops (two points to a side, on the card's face, less its thickness). The peer is the usual card scanner in OpenCV:
+Canny, `findContours`, `approxPolyDP` to four corners, the ratio of `minAreaRect` between 1.4 and 1.8, and their
+homography.
 """
 
 from __future__ import annotations

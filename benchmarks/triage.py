@@ -125,7 +125,7 @@ def _random_answers(rng: np.random.Generator) -> dict[str, Any]:
         elif fact.kind == "regions":
             answers[key] = rng.choice(fact.values, rng.integers(1, 4)).tolist()
         else:
-            answers[key] = rng.choice(list(answers_of(fact))).item()
+            answers[key] = rng.choice(answers_of(book, key)).item()
     return answers
 
 
