@@ -16,7 +16,7 @@ from spotscan.cli_batch import add_commands as add_batch_command
 from spotscan.cli_references import add_references_command, with_picture
 from spotscan.cli_triage import add_commands as add_triage_commands
 from spotscan.cli_triage import add_emergency_number, triage_text
-from spotscan.errors import ReferenceNotFoundError, SpotScanError, UsageError
+from spotscan.errors import ReferenceNotFoundError, SpotScanError, cannot_write
 
 if TYPE_CHECKING:
     from spotscan.types import Scan
@@ -110,7 +110,7 @@ def _scan(options: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise _cannot_write(error, options.out or options.json) from error
+        raise cannot_write(error, options.out or options.json) from error
     if options.json != "-":
         print(_summary(result), flush=True)
     return 0
@@ -124,7 +124,7 @@ def _with_picture(error: ReferenceNotFoundError, options: argparse.Namespace) ->
         with _quiet_decoders():
             return with_picture(error, options.photo, Path(options.out), safe_stem(Path(options.photo).stem))
     except OSError as fault:
-        return _cannot_write(fault, options.out)
+        return cannot_write(fault, options.out)
 
 
 def _card(options: argparse.Namespace) -> int:
@@ -133,15 +133,9 @@ def _card(options: argparse.Namespace) -> int:
     try:
         write_card(options.out, options.paper)
     except OSError as error:
-        raise _cannot_write(error, options.out) from error
+        raise cannot_write(error, options.out) from error
     print(f"wrote {options.out}: print it at 100 % and check it against a bank card", file=sys.stderr)
     return 0
-
-
-def _cannot_write(error: OSError, target: str) -> UsageError:
-    return UsageError(
-        f"cannot write ({error.strerror or 'unknown reason'})", ascii(target)[1:-1], "choose another place"
-    )
 
 
 _SOURCES = {"auto": "the SpotScan card", "card": "a bank card", "ruler": "a ruler, its ticks taken for 1 mm each"}

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from spotscan.errors import UsageError
+from spotscan.errors import UsageError, cannot_write
 
 NUMBER_VARIABLE = "SPOTSCAN_EMERGENCY_NUMBER"
 _SHOWN = 6  # lines of what is not known, in the plain text; the JSON has all
@@ -171,7 +171,7 @@ def _save(answers: dict[str, Any], path: str) -> None:
     try:
         Path(path).write_text(yaml.safe_dump(answers, sort_keys=False, allow_unicode=True), encoding="utf-8")
     except OSError as error:
-        raise _cannot_write(error, path) from error
+        raise cannot_write(error, path) from error
     print(f"wrote {path}", file=sys.stderr)
 
 
@@ -186,14 +186,8 @@ def _give(options: argparse.Namespace, result: dict[str, Any]) -> int:
         try:
             Path(options.json).write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         except OSError as error:
-            raise _cannot_write(error, options.json) from error
+            raise cannot_write(error, options.json) from error
     return 0
-
-
-def _cannot_write(error: OSError, target: str) -> UsageError:
-    return UsageError(
-        f"cannot write ({error.strerror or 'unknown reason'})", ascii(target)[1:-1], "choose another place"
-    )
 
 
 def triage_text(result: dict[str, Any]) -> str:

@@ -71,3 +71,10 @@ class ReferenceNotFoundError(InputError):
 
 class AnswersError(InputError):
     """The answers cannot be read."""
+
+
+def cannot_write(error: OSError, target: str) -> UsageError:
+    """What to say where a file cannot be written."""
+    return UsageError(
+        f"cannot write ({error.strerror or 'unknown reason'})", ascii(target)[1:-1], "choose another place"
+    )

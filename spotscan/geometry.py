@@ -146,3 +146,8 @@ def tilt_deg(mm_to_px: FloatArray, draws: FloatArray, shape: tuple[int, int]) ->
     normal = np.cross(a[:, 0], b[:, 0])
     tilts = np.arccos(np.minimum(1.0, np.abs(normal[:, 2]) / np.linalg.norm(normal, axis=-1)))
     return float(np.degrees(np.average(tilts, weights=np.exp(-0.5 * (cost - cost.min())))))
+
+
+def last_one(homography: FloatArray) -> FloatArray:
+    """The same homography, or homographies (..., 3, 3), scaled so that the last element is 1."""
+    return np.asarray(homography / homography[..., 2:, 2:])

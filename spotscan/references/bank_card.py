@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from spotscan.errors import ReferenceNotFoundError
-from spotscan.geometry import FOCAL_PER_DIAGONAL, draw_homographies, jacobian, matrix, project, tilt_deg
+from spotscan.geometry import FOCAL_PER_DIAGONAL, draw_homographies, jacobian, last_one, matrix, project, tilt_deg
 from spotscan.references.bank_card_search import SearchParams, find_quads
 from spotscan.references.bank_card_shape import CARD_MM, RADIUS_MM, TO_SQUARE, drawn_shape_cost
 from spotscan.references.bank_card_sides import MeasuredCard, measure_card
+from spotscan.references.detect import reduced
 from spotscan.types import FloatArray, Photo, RGBArray, Scale
 
 
@@ -134,7 +134,7 @@ def scale_from_bank_card(photo: Photo, beyond_doubt: bool = False) -> Scale | No
 
 def find_bank_cards(rgb: RGBArray, belief: Belief = ASKED_FOR) -> list[MeasuredCard]:
     """All that can be believed to be a card, what shows its round corners best first."""
-    view, factor = _reduced(rgb)
+    view, factor = reduced(rgb, SearchParams().pixels)
     measured = (measure_card(rgb, (quad + 0.5) * factor - 0.5, factor) for quad in find_quads(view))
     found = [card for card in measured if card is not None and _believed(card, rgb.shape[:2], belief)]
     return sorted(found, key=lambda card: -float(card.rounded.mean()))
@@ -164,15 +164,6 @@ def _believed(card: MeasuredCard, shape: tuple[int, int], belief: Belief) -> boo
     )
 
 
-def _reduced(rgb: RGBArray) -> tuple[RGBArray, int]:
-    """The photo, area-averaged by the smallest whole factor that leaves few enough pixels to search."""
-    height, width = rgb.shape[:2]
-    factor = int(np.ceil(np.sqrt(height * width / SearchParams().pixels)))
-    whole = rgb[: height // factor * factor, : width // factor * factor]
-    size = (width // factor, height // factor)
-    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8), factor
-
-
 def outline_mm() -> FloatArray:
     """The card's outline about its middle, (K, 2) mm, clockwise, corners rounded."""
     turn = np.linspace(0, np.pi / 2, 7)
@@ -195,18 +186,14 @@ def _scale(photo: Photo, card: MeasuredCard) -> Scale:
     to_skin = np.diag([1 + farther, 1 + farther, 1.0])
     scale = Scale(
         reference="card",
-        px_to_mm=_upright(to_skin @ np.linalg.inv(mm_to_px)),
+        px_to_mm=last_one(to_skin @ np.linalg.inv(mm_to_px)),
         centre_px=project(mm_to_px, np.zeros((1, 2)))[0],
         tilt_deg=tilt,
         outline_px=outline,
-        draws=_upright(to_skin @ np.linalg.inv(drawn)),
+        draws=last_one(to_skin @ np.linalg.inv(drawn)),
         systematic=float(np.hypot(_PARAMS.standard, _PARAMS.unsure_thickness * farther)),
         keep_out_px=(outline,),
     )
     random = np.sqrt(max((scale.px_per_mm_err / scale.px_per_mm) ** 2 - scale.systematic**2, 0.0))
     flags = ("tilted",) * (tilt > _PARAMS.tilted_deg) + ("reference_small",) * bool(random > _PARAMS.small_err)
     return replace(scale, flags=flags)
-
-
-def _upright(homography: FloatArray) -> FloatArray:
-    return np.asarray(homography / homography[..., 2:, 2:])

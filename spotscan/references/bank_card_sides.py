@@ -106,8 +106,6 @@ class MeasuredCard:
         Where the sides meet.
     seen : (4,)
         Share of each side where an edge is in its place.
-    scatter_px : float
-        Robust sigma of the edges about the sides.
     radius_mm : float
         Corner radius that fits best.
     rounded : (4,)
@@ -120,7 +118,6 @@ class MeasuredCard:
     covariance: FloatArray
     corners_px: FloatArray
     seen: FloatArray
-    scatter_px: float
     radius_mm: float
     rounded: FloatArray
     corner_fit: float
@@ -246,10 +243,10 @@ def _blur(steep: FloatArray, along: FloatArray, line: FloatArray, reach: float) 
 
 def _fine(
     steep: FloatArray, along: FloatArray, reach: float, slack: float, params: SideParams
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Robust line through each side's steepest places.
 
-    Returns offset and tilt (4, 2) px, their covariances (4, 2, 2), the share seen (4,), the scatter (4,) px.
+    Returns offset and tilt (4, 2) px, their covariances (4, 2, 2), the share seen (4,).
     """
     step = 2 * reach / (params.samples - 1)
     peak = (steep > np.roll(steep, 1, axis=2)) & (steep >= np.roll(steep, -1, axis=2)) & (steep > params.steep)
@@ -278,7 +275,7 @@ def _fine(
     some = blocks > 0.1 * blocks.max(axis=1, keepdims=True)
     used = np.maximum(some.sum(axis=1), 1)
     variance = (some * blocks * mean**2).sum(1) / np.maximum(used - 2, 1)  # of a block of unit weight
-    return line, covariance * variance[:, None, None], share, sigma[:, 0]
+    return line, covariance * variance[:, None, None], share
 
 
 def _weighted_lines(x: FloatArray, y: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -346,7 +343,6 @@ def _enlarged(card: MeasuredCard, finer: int, low: NDArray[np.int64]) -> Measure
         h=_square_to(corners),
         covariance=root @ card.covariance @ root.T,
         corners_px=corners,
-        scatter_px=card.scatter_px * finer,
     )
 
 
@@ -376,7 +372,7 @@ def _measure(part: _Part, quad: FloatArray, factor: float, params: SideParams) -
         return None
     reach = max(params.fine_px, params.fine_mm * px_per_mm, params.fine_blurs * blur)
     for slack in (0.5, 0.4, 0.3):
-        line, cov, share, scatter = _fine(*_slopes(rgb, quad, reach, params), reach, slack * reach, params)
+        line, cov, share = _fine(*_slopes(rgb, quad, reach, params), reach, slack * reach, params)
         if share.min() == 0:
             return None
         before, quad = quad, _moved(quad, line)
@@ -385,7 +381,7 @@ def _measure(part: _Part, quad: FloatArray, factor: float, params: SideParams) -
     h = _square_to(quad)
     to_h = np.linalg.inv(_corner_slope(h))
     radius, rounded, fit = roundness(rgb, h, px_per_mm)
-    return MeasuredCard(h, to_h @ corners @ to_h.T, quad, share, float(np.median(scatter)), radius, rounded, fit)
+    return MeasuredCard(h, to_h @ corners @ to_h.T, quad, share, radius, rounded, fit)
 
 
 def _corner_covariance(quad: FloatArray, line: FloatArray, cov: FloatArray) -> FloatArray:

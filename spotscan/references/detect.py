@@ -147,15 +147,16 @@ def _words(bits: int, families: tuple[str, ...], ids: tuple[int, ...] | None) ->
     )
 
 
-def _reduced(photo: Photo, pixels: int) -> tuple[NDArray[np.uint8], int]:
-    """Grey photo, area-averaged by the smallest whole factor that leaves at most `pixels`."""
-    factor = int(np.ceil(np.sqrt(photo.width_px * photo.height_px / pixels)))
-    grey = cv2.cvtColor(photo.rgb, cv2.COLOR_RGB2GRAY)
+def reduced(picture: NDArray[np.uint8], pixels: int) -> tuple[NDArray[np.uint8], int]:
+    """A grey or colour picture, area-averaged by the smallest whole factor that leaves at most `pixels`."""
+    height, width = picture.shape[:2]
+    factor = int(np.ceil(np.sqrt(height * width / pixels)))
     if factor > 1:
-        height, width = (size // factor * factor for size in grey.shape)
-        size = (width // factor, height // factor)
-        grey = cv2.resize(grey[:height, :width], size, interpolation=cv2.INTER_AREA)
-    return np.asarray(grey, np.uint8), factor
+        whole = picture[: height // factor * factor, : width // factor * factor]
+        picture = np.asarray(
+            cv2.resize(whole, (width // factor, height // factor), interpolation=cv2.INTER_AREA), np.uint8
+        )
+    return picture, factor
 
 
 def _quads(grey: NDArray[np.uint8], window: int, params: DetectParams) -> FloatArray:
@@ -280,7 +281,7 @@ def find_markers(
     """
     last_factor = 0
     for pixels in params.pixels:
-        grey, factor = _reduced(photo, pixels)
+        grey, factor = reduced(np.asarray(cv2.cvtColor(photo.rgb, cv2.COLOR_RGB2GRAY), np.uint8), pixels)
         if factor == last_factor:
             break
         last_factor = factor

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spotscan.card_layout import CARD_SIZE_MM, MARKER_MM, MARKERS
-from spotscan.geometry import UNIT_CORNERS, draw_homographies, matrix, project, tilt_deg
+from spotscan.geometry import UNIT_CORNERS, draw_homographies, last_one, matrix, project, tilt_deg
 from spotscan.references.detect import FAMILIES, DetectParams, Marker, find_markers
 from spotscan.references.edges import Square, measure_square
 from spotscan.references.plane import Plane, fit_plane
@@ -135,11 +135,11 @@ def _scale(
     tilt = tilt_deg(mm_to_px, drawn, (photo.height_px, photo.width_px))
     scale = Scale(
         reference=reference,
-        px_to_mm=_upright(np.linalg.inv(mm_to_px)),
+        px_to_mm=last_one(np.linalg.inv(mm_to_px)),
         centre_px=project(mm_to_px, centre_mm[None])[0],
         tilt_deg=tilt,
         outline_px=project(mm_to_px, outline_mm),
-        draws=_upright(np.linalg.inv(drawn)),
+        draws=last_one(np.linalg.inv(drawn)),
         systematic=_PARAMS.systematic,
         keep_out_px=tuple(project(mm_to_px, polygon) for polygon in covered_mm),
     )
@@ -147,10 +147,6 @@ def _scale(
     flags += ("tilted",) * (tilt > _PARAMS.tilted_deg)
     flags += ("reference_small",) * bool(random > _PARAMS.small_err)
     return replace(scale, flags=flags)
-
-
-def _upright(homography: FloatArray) -> FloatArray:
-    return np.asarray(homography / homography[..., 2:, 2:])
 
 
 def _size(square: Square) -> float:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
-from spotscan.rules.engine import Engine, used
+from spotscan.rules.engine import standard_engine, used
 from spotscan.rules.loading import rulebook
 from spotscan.rules.reading import Facts, read_answers, read_findings
 from spotscan.rules.tables import URGENCIES, Rule, Rulebook, Text
@@ -76,7 +76,7 @@ class Triage:
                 "question": book.questions[key].ask,
                 "could_become": [URGENCIES[level] for level in levels],
             }
-            for key, levels in _engine().would_change(self._known)
+            for key, levels in standard_engine().would_change(self._known)
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,11 +117,6 @@ class Triage:
         ]
 
 
-@cache
-def _engine() -> Engine:
-    return Engine(rulebook())
-
-
 def triage(
     answers: Mapping[Any, Any],
     findings: Mapping[Any, Any] | None = None,
@@ -149,7 +144,7 @@ def triage(
     said = read_answers(book, answers)
     seen = read_findings(book, findings, said.known.get("skin_tone"))
     known = {**said.known, **seen.known}
-    facts, rules = _engine().firing(known)
+    facts, rules = standard_engine().firing(known)
     level = rules[0].urgency if rules else 0
     texts = book.urgency_texts[level]
     emergency = level == len(URGENCIES) - 1

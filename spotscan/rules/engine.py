@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from spotscan.rules.conditions import Compares, Condition
+from spotscan.rules.loading import rulebook
 from spotscan.rules.reading import derived
 from spotscan.rules.tables import Question, Rule, Rulebook, fires, work_out
 
@@ -128,6 +129,12 @@ class Engine:
 
 # Facts that follow from an answer, to be worked out anew when it is tried.
 _UNDERIVED: dict[str, dict[str, Any]] = {"age_years": {"infant_under_1": None}}
+
+
+@cache
+def standard_engine() -> Engine:
+    """The engine of the rules that come with the package."""
+    return Engine(rulebook())
 
 
 def used(rule: Rule, facts: Mapping[str, Any]) -> list[str]:

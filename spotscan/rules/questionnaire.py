@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any
 
-from spotscan.rules.engine import Engine, answers_of
+from spotscan.rules.engine import answers_of, standard_engine
 from spotscan.rules.loading import rulebook
 from spotscan.rules.reading import read_answers, read_findings
 from spotscan.rules.tables import URGENCIES, Question
@@ -22,19 +21,18 @@ _MONTHS, _WEEKS, _DAYS = 12.0, 52.18, 365.25  # in a year
 _PER_YEAR = {"y": 1.0, "m": _MONTHS, "w": _WEEKS, "d": _DAYS}
 
 
-@cache
-def _engine() -> Engine:
-    return Engine(rulebook())
-
-
 def open_questions(answers: Mapping[Any, Any]) -> Iterator[Question]:
     """The questions still to be asked, in order.
 
     A question that was answered, with ``unknown`` too, is not asked again; one that does not apply is left out.
     """
-    facts = _engine().worked_out(read_answers(rulebook(), answers).known)
+    facts = standard_engine().worked_out(read_answers(rulebook(), answers).known)
     for question in rulebook().questions.values():
-        if question.key not in answers and facts.get(question.key) is None and _engine().applies(question, facts):
+        if (
+            question.key not in answers
+            and facts.get(question.key) is None
+            and standard_engine().applies(question, facts)
+        ):
             yield question
 
 
@@ -44,7 +42,7 @@ def next_question(answers: Mapping[Any, Any], findings: Mapping[Any, Any] | None
     At an emergency nothing more is asked, but for a question that can be answered within a minute and could settle
     it: whether the spots fade under a glass. Signs that are an emergency in any case end the questions at once.
     """
-    book, engine = rulebook(), _engine()
+    book, engine = rulebook(), standard_engine()
     known = {**read_answers(book, answers).known, **read_findings(book, findings).known}
 
     def level(facts: Mapping[str, Any]) -> int:
@@ -63,13 +61,13 @@ def next_question(answers: Mapping[Any, Any], findings: Mapping[Any, Any] | None
 
 def with_implied(answers: Mapping[Any, Any]) -> dict[Any, Any]:
     """The answers, with those added that need not be asked: a person of 70 is not pregnant."""
-    facts = _engine().worked_out(read_answers(rulebook(), answers).known)
+    facts = standard_engine().worked_out(read_answers(rulebook(), answers).known)
     implied = {
         question.key: "no" if question.otherwise is False else question.otherwise
         for question in rulebook().questions.values()
         if question.otherwise is not None
         and answers.get(question.key) in (None, "")
-        and not _engine().applies(question, facts)
+        and not standard_engine().applies(question, facts)
     }
     return {**answers, **implied}
 

@@ -40,14 +40,11 @@ class Facts:
         Answer or finding -> value, as a reason shows it.
     problems : tuple of (what, how)
         What could not be understood, and what to do.
-    photo : str
-        ``none``, ``unusable``, ``poor`` or ``good``.
     """
 
     known: dict[str, Any]
     shown: dict[str, Any]
     problems: tuple[tuple[str, str], ...]
-    photo: str = "none"
 
 
 def read_answers_file(path: str | os.PathLike[str]) -> dict[Any, Any]:
@@ -315,7 +312,7 @@ def read_findings(book: Rulebook, findings: Mapping[Any, Any] | None, skin_tone:
         document = inner if isinstance(inner, Mapping) else {}
     grade = document.get("image_quality")
     if grade not in ("good", "poor"):
-        return Facts({}, {}, (_note(notes, "unusable"),), "unusable")
+        return Facts({}, {}, (_note(notes, "unusable"),))
     known: dict[str, Any] = {}
     shown: dict[str, Any] = {}
     problems = [_note(notes, "poor")] if grade == "poor" else []
@@ -328,7 +325,7 @@ def read_findings(book: Rulebook, findings: Mapping[Any, Any] | None, skin_tone:
     if known.get("count") != 0:
         _add_size(book, document, known, shown, problems)
         _add_classes(book, document, findings.get("spots"), known, shown, problems)
-    return Facts(known, shown, tuple(problems), str(grade))
+    return Facts(known, shown, tuple(problems))
 
 
 _Problems = list[tuple[str, str]]
