@@ -13,7 +13,8 @@ import numpy as np
 
 import spotscan
 from spotscan.card_layout import CARD_SIZE_MM, MARKER_MM, MARKERS, marker_cells
-from spotscan.overlay import GREEN, ORANGE, SKY, YELLOW, draw_overlay
+from spotscan.groups import GREEN, ORANGE, SKY, YELLOW
+from spotscan.overlay import draw_overlay
 from spotscan.segment import SegmentParams, find_spots
 from spotscan.segment.contrast import mark_contrast
 from spotscan.segment.peaks import find_peaks, pyramid

@@ -12,6 +12,7 @@ from spotscan.errors import AnswersError, InputError, PhotoError, ReferenceNotFo
 
 if TYPE_CHECKING:
     from spotscan.pipeline import scan as scan
+    from spotscan.revision import revise as revise
     from spotscan.rules import Triage as Triage
     from spotscan.rules import triage as triage
     from spotscan.types import Scan as Scan
@@ -26,6 +27,7 @@ __all__ = [
     "Triage",
     "UsageError",
     "__version__",
+    "revise",
     "scan",
     "triage",
 ]
@@ -37,6 +39,10 @@ def __getattr__(name: str) -> Any:
         from spotscan.pipeline import scan
 
         return scan
+    if name == "revise":
+        from spotscan.revision import revise
+
+        return revise
     if name == "Scan":
         from spotscan.types import Scan
 

@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 
 from spotscan.findings import CLASSES, summarise
+from spotscan.groups import ColourBy
 from spotscan.overlay import draw_overlay
-from spotscan.types import Density, FloatArray, Photo, Scale, Scan
+from spotscan.types import Density, FloatArray, Photo, RGBArray, Scale, Scan
 
 SCHEMA = "spotscan/scan/1"
 
@@ -58,7 +59,12 @@ def json_bytes(document: Mapping[str, Any]) -> bytes:
 
 
 def write_spots_csv(scan: Scan, path: Path) -> None:
-    """Write one row per mark to `path` (UTF-8, comma, header), whole or not at all.
+    """Write one row per mark to `path`, as `spots_csv`, whole or not at all."""
+    _write(path, spots_csv(scan))
+
+
+def spots_csv(scan: Scan) -> bytes:
+    """One row per mark (UTF-8, comma, header).
 
     Columns are the JSON's fields of a spot, ``bbox_px`` and ``probabilities`` one column each; unknown is
     empty, flags are joined by ``;``. Every text in it is from our own registries, none from the photo.
@@ -67,7 +73,7 @@ def write_spots_csv(scan: Scan, path: Path) -> None:
     writer = csv.DictWriter(table, SPOT_COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(spot_row(_spot(scan, i)) for i in range(len(scan.spots)))
-    _write(path, table.getvalue().encode())
+    return table.getvalue().encode()
 
 
 def write_overlay(scan: Scan, path: Path) -> None:
@@ -75,12 +81,16 @@ def write_overlay(scan: Scan, path: Path) -> None:
     _write(path, overlay_png(scan))
 
 
-def overlay_png(scan: Scan) -> bytes:
+def overlay_png(scan: Scan, colour_by: ColourBy = "cluster") -> bytes:
     """The overlay picture as the bytes of a PNG, which holds pixels only and no metadata."""
-    rgb = draw_overlay(scan)
+    return png_bytes(draw_overlay(scan, colour_by))
+
+
+def png_bytes(rgb: RGBArray) -> bytes:
+    """A picture (h, w, 3) as the bytes of a PNG, which holds pixels only and no metadata."""
     done, png = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     if not done:
-        raise RuntimeError("OpenCV could not encode the overlay as PNG")
+        raise RuntimeError("OpenCV could not encode the picture as PNG")
     return png.tobytes()
 
 
@@ -176,7 +186,7 @@ def _spot(scan: Scan, i: int) -> dict[str, Any]:
     judged: Mapping[str, Any] = scan.classes[i] if scan.classes is not None else {}
     probabilities = judged.get("probabilities")
     return {
-        "id": i + 1,
+        "id": spots.ids[i],
         "cx_px": _fixed(spots.centre_px[i, 0], 2),
         "cy_px": _fixed(spots.centre_px[i, 1], 2),
         "bbox_px": [_fixed(v, 2) for v in spots.bbox_px[i]],

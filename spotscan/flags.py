@@ -169,6 +169,19 @@ _ALL = (
         "Put the reference beside the marks.",
     ),
     Flag("low_contrast", "spot", "Faint: its outline is unsure.", "Use more light."),
+    Flag("added_by_hand", "spot", "A person pointed to this mark; it was not found by itself.", ""),
+    Flag(
+        "drawn_by_hand",
+        "spot",
+        "No edge was found where a person drew this mark: its size is that of the drawing.",
+        "Look whether the circle fits the mark.",
+    ),
+    Flag(
+        "not_measured",
+        "spot",
+        "No mark with an edge was found where a person pointed: counted only.",
+        "Draw a circle round the mark, or take the photo from nearer.",
+    ),
 )
 
 FLAGS: dict[str, Flag] = {flag.name: flag for flag in _ALL}

@@ -13,16 +13,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from spotscan.flags import FLAGS
 from spotscan.measure_crop import Box, MeasureParams
 from spotscan.measure_edge import Edges, areas, centroids, read_edges
 from spotscan.measure_fan import Fan, Points, read_fan
 from spotscan.regions import boxes, set_pixels
 from spotscan.types import BoolArray, FloatArray, Measurements, Photo, Scale, Skin, Spots
 
-__all__ = ["MeasureParams", "measure_spots"]
+__all__ = ["MeasureParams", "in_plane", "measure_spots"]
 
 # Directions in which a mark's width is taken: the largest falls short by less than 1 - cos(1.5 degrees) = 0.03 %.
 _ANGLE = np.pi * np.arange(60) / 60
@@ -30,7 +34,12 @@ _DIRECTIONS = np.stack([np.cos(_ANGLE), np.sin(_ANGLE)])
 
 
 def measure_spots(
-    photo: Photo, spots: Spots, skin: Skin, scale: Scale | None, params: MeasureParams | None = None
+    photo: Photo,
+    spots: Spots,
+    skin: Skin,
+    scale: Scale | None,
+    params: MeasureParams | None = None,
+    rows: Collection[int] | None = None,
 ) -> Measurements:
     """Measure every segmented mark.
 
@@ -44,6 +53,8 @@ def measure_spots(
         Where skin is, for the level of the skin around each mark.
     scale : Scale or None
         Without it every length in mm is NaN.
+    rows : collection of int, optional
+        Measure only these (label - 1). The lens' blur is then taken from their edges alone.
 
     Returns
     -------
@@ -51,7 +62,11 @@ def measure_spots(
         One row per label, in the order of the labels.
     """
     p = params or MeasureParams()
-    fans = [read_fan(photo, spots, skin, scale, i + 1, box, p) for i, box in enumerate(_boxes(spots.labels))]
+    fans = [
+        read_fan(photo, spots, skin, scale, i + 1, box, p)
+        for i, box in enumerate(_boxes(spots.labels))
+        if rows is None or i in rows
+    ]
     if not fans:
         return _nothing()
     edges = read_edges(fans, p.core)
@@ -60,24 +75,25 @@ def measure_spots(
     diameter = edges.raw_diameter * edges.blur_ratio
     small = ~(diameter >= p.smallest_px)
     perimeter = _perimeters(edges.outline)
-    mm = _in_mm(edges, centre, diameter, scale)
-    mm[small] = np.nan
-    return Measurements(
+    unknown = np.full(len(fans), np.nan)
+    measured = Measurements(
         centre_px=centre,
         bbox_px=np.concatenate([contour.min(axis=1), np.ptp(contour, axis=1)], axis=1),
         contours_px=tuple(contour),
         diameter_px=np.where(small, np.nan, diameter),
-        diameter_mm=mm[:, 0],
-        diameter_mm_err=mm[:, 1],
-        longest_mm=mm[:, 2],
-        area_mm2=np.pi / 4 * mm[:, 0] ** 2,
+        diameter_mm=unknown,
+        diameter_mm_err=unknown,
+        longest_mm=unknown,
+        area_mm2=unknown,
         circularity=np.where(
             small, np.nan, np.minimum(1, np.square(np.pi * edges.raw_diameter / np.maximum(perimeter, 1e-9)))
         ),
         contrast=np.array([fan.absorbed[1] for fan in fans]),
         colour=tuple(colour_name(fan.absorbed) for fan in fans),
-        flags=_flags(photo, fans, edges, contour, diameter, small, _off_plane(centre, scale)),
+        flags=_flags(photo, fans, edges, contour, diameter, small),
+        diameter_px_err=np.where(small, np.nan, edges.err),
     )
+    return in_plane(measured, scale)
 
 
 def _boxes(labels: NDArray[np.int32]) -> list[Box]:
@@ -89,17 +105,41 @@ def _boxes(labels: NDArray[np.int32]) -> list[Box]:
     return list(zip(x0, y0, x1, y1, strict=True))
 
 
-def _in_mm(edges: Edges, centre: FloatArray, diameter_px: FloatArray, scale: Scale | None) -> FloatArray:
-    """Diameter, its 1-sigma error and the largest Feret diameter, in mm: (N, 3)."""
-    if scale is None:
-        return np.full((len(centre), 3), np.nan)
-    xy = scale.to_mm(_xy(edges.outline).reshape(-1, 2)).reshape(*edges.outline.shape, 2)
-    outline = xy[..., 0] + 1j * xy[..., 1]
-    raw = 2 * np.sqrt(areas(outline) / np.pi)
-    diameter = raw * edges.blur_ratio
-    err = diameter * np.hypot(edges.err / np.maximum(diameter_px, 1e-9), scale.relative_err_at(centre))
+def in_plane(measured: Measurements, scale: Scale | None) -> Measurements:
+    """The same marks, with their lengths in mm in the plane of a scale (NaN without one)."""
+    n = len(measured)
+    mm = np.full((n, 3), np.nan)
+    rows = np.array([i for i, contour in enumerate(measured.contours_px) if len(contour)], int)
+    if scale is not None and len(rows):
+        mm[rows] = _in_mm(measured, rows, scale)
+    off = _off_plane(measured.centre_px, scale)
+    return replace(
+        measured,
+        diameter_mm=mm[:, 0],
+        diameter_mm_err=mm[:, 1],
+        longest_mm=mm[:, 2],
+        area_mm2=np.pi / 4 * mm[:, 0] ** 2,
+        flags=tuple(_with_flag(flags, "off_reference_plane", bool(off[i])) for i, flags in enumerate(measured.flags)),
+    )
+
+
+def _in_mm(measured: Measurements, rows: NDArray[np.int64], scale: Scale) -> FloatArray:
+    """Diameter, its 1-sigma error and the largest Feret diameter, in mm: (N, 3). What blur did in px it did in mm."""
+    contour = np.array([measured.contours_px[i] for i in rows])
+    diameter_px = measured.diameter_px[rows]
+    err_px = np.full(len(rows), np.nan) if measured.diameter_px_err is None else measured.diameter_px_err[rows]
+    xy = scale.to_mm(contour.reshape(-1, 2)).reshape(contour.shape)
+    raw_px, raw = (2 * np.sqrt(areas(z[..., 0] + 1j * z[..., 1]) / np.pi) for z in (contour, xy))
+    diameter = raw * (diameter_px / np.maximum(raw_px, 1e-9))
+    err = diameter * np.hypot(err_px / np.maximum(diameter_px, 1e-9), scale.relative_err_at(measured.centre_px[rows]))
     feret = np.ptp(xy @ _DIRECTIONS, axis=1).max(axis=1)
     return np.stack([diameter, err, feret + diameter - raw], axis=1)
+
+
+def _with_flag(flags: tuple[str, ...], name: str, raised: bool) -> tuple[str, ...]:
+    """The flags with this one raised or not, in the order of the registry."""
+    names = {*flags, name} if raised else {*flags} - {name}
+    return tuple(known for known in FLAGS if known in names)
 
 
 def _off_plane(centre: FloatArray, scale: Scale | None) -> BoolArray:
@@ -117,7 +157,6 @@ def _flags(
     contour: FloatArray,
     diameter: FloatArray,
     small: BoolArray,
-    off: BoolArray,
 ) -> tuple[tuple[str, ...], ...]:
     last = np.array([photo.width_px - 1, photo.height_px - 1])
     # A boundary drawn on pixels of the crop ends about one of them before the frame.
@@ -127,7 +166,6 @@ def _flags(
         "too_small": small,
         "saturated": np.array([fan.saturated for fan in fans]),
         "touching": np.array([fan.touching for fan in fans]),
-        "off_reference_plane": off,
         "low_contrast": ~edges.sure | np.array([fan.noise > 0.3 for fan in fans]) | _unlike_label(fans, diameter),
     }
     return tuple(tuple(name for name, column in columns.items() if column[i]) for i in range(len(fans)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -17,47 +17,23 @@ from numpy.typing import NDArray
 
 from spotscan.findings import image_quality, median_diameter
 from spotscan.flags import FLAGS
-from spotscan.types import BoolArray, FloatArray, Measurements, Photo, RGBArray, Scan
+from spotscan.groups import CLUSTER_COLOURS, DARK, ORANGE, RGB, SKY, WHITE, ColourBy, Group, group_marks
+from spotscan.pen import Bar, Box, bar_for, cover_private, double_line, font
+from spotscan.types import FloatArray, Measurements, Photo, RGBArray, Scan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from PIL import ImageDraw, ImageFont
 
-RGB = tuple[int, int, int]
-Box = tuple[float, float, float, float]
-
-# Okabe & Ito (2008), told apart with every kind of colour vision; their black is an edge of the lines here.
-SKY, YELLOW, PURPLE, GREEN = (86, 180, 233), (240, 228, 66), (204, 121, 167), (0, 158, 115)
-ORANGE, BLUE, VERMILLION = (230, 159, 0), (0, 114, 178), (213, 94, 0)
-WHITE, DARK, GREY = (255, 255, 255), (24, 24, 24), (187, 187, 187)
-
-_CLUSTER_COLOURS = (YELLOW, GREEN, BLUE, ORANGE, PURPLE, VERMILLION)
-_CLASS_COLOURS = {"spot": SKY, "angioma": YELLOW, "lesion": GREEN, "unsure": GREY}
-_SIZE_COLOURS = (YELLOW, SKY, BLUE)
-_SIZE_LIMITS_MM = (
-    2.0,
-    3.0,
-)  # petechiae end at 2 mm, purpura surely begins above 3 mm; between them sources differ
 _MIN_WIDTH_PX = 1000  # smaller photos are enlarged, or letters would be a few pixels high
 _MAX_ENLARGE = 4.0
 _MAX_LABELS = 400
-_COVERED = 0.95  # of a bank card: 1.3 to 2.1 mm of rim are left, less than names and numbers are away from it
 _MAX_FLAGS = 4
 # Right, left, above, below, then the corners.
 _PLACES = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (-1, -1), (1, 1), (-1, 1))
 # Where the colour, the white and the dark line around a mark end, u from its boundary; wider for large marks.
 _LINE_ENDS = np.array([1.0, 1.35, 1.7])
-
-
-@dataclass(frozen=True)
-class Group:
-    """Marks that share a colour: which (n,) bool, their name, and whether a line goes around them all."""
-
-    name: str
-    colour: RGB
-    member: BoolArray
-    outlined: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +77,7 @@ class _Room:
         self.boxes = np.vstack([self.boxes, box])
 
 
-def draw_overlay(
-    scan: Scan, colour_by: Literal["cluster", "class", "size"] = "cluster", max_side_px: int = 2400
-) -> RGBArray:
+def draw_overlay(scan: Scan, colour_by: ColourBy = "cluster", max_side_px: int = 2400) -> RGBArray:
     """The photo with the marks outlined and numbered, the reference, a scale bar, and a caption below.
 
     Parameters
@@ -150,12 +124,12 @@ def draw_candidates(photo: Photo, outlines: Sequence[FloatArray], max_side_px: i
     rgb, zoom = _resized(photo, max_side_px)
     page, taken = _Page(rgb, zoom, ()), np.zeros(rgb.shape[:2], np.uint8)
     for k, outline in enumerate(outlines):
-        _double_line(rgb, taken, page.to_page(outline), _CLUSTER_COLOURS[k % len(_CLUSTER_COLOURS)], page.unit)
+        double_line(rgb, taken, page.to_page(outline), CLUSTER_COLOURS[k % len(CLUSTER_COLOURS)], page.unit)
     picture = Image.fromarray(rgb)
     draw, u = ImageDraw.Draw(picture), page.unit
     for k, outline in enumerate(outlines):
         x, y = page.to_page(outline).mean(axis=0)
-        draw.text((x, y), str(k + 1), WHITE, _font(12 * u), "mm", stroke_width=max(1, round(u)), stroke_fill=DARK)
+        draw.text((x, y), str(k + 1), WHITE, font(12 * u), "mm", stroke_width=max(1, round(u)), stroke_fill=DARK)
     return np.asarray(picture)
 
 
@@ -163,8 +137,7 @@ def _open_page(scan: Scan, max_side_px: int) -> _Page:
     rgb, zoom = _resized(scan.photo, max_side_px)
     contours = tuple((_outline(scan.spots, i) + 0.5) * zoom - 0.5 for i in range(len(scan.spots)))
     page = _Page(rgb, zoom, contours)
-    if scan.scale is not None and scan.scale.reference == "card":
-        _cover(page, scan.scale.outline_px)
+    cover_private(page.rgb, scan.scale, page.zoom)
     return page
 
 
@@ -178,52 +151,13 @@ def _resized(photo: Photo, max_side_px: int) -> tuple[RGBArray, float]:
     return np.asarray(rgb, np.uint8), zoom
 
 
-def _cover(page: _Page, outline_px: FloatArray) -> None:
-    """Paint over what is printed on a bank card; its rim stays, for the outline to be checked by."""
-    middle = outline_px.mean(axis=0)
-    inner = page.to_page(middle + (outline_px - middle) * _COVERED)
-    cv2.fillPoly(page.rgb, [np.rint(inner * 16).astype(np.int32)], GREY, cv2.LINE_AA, shift=4)
-
-
 def _outline(spots: Measurements, i: int) -> FloatArray:
-    """The boundary, or the ellipse in the box of a mark too small to have one."""
+    """The boundary, or an ellipse of the size of its box where a mark has none."""
     if len(spots.contours_px[i]) >= 3:
         return spots.contours_px[i]
     turn = np.arange(16) * (2 * np.pi / 16)
-    corner, size = spots.bbox_px[i, :2], np.maximum(spots.bbox_px[i, 2:], 1.0)
-    return np.asarray(corner + size / 2 * (1 + np.column_stack([np.cos(turn), np.sin(turn)])))
-
-
-def group_marks(scan: Scan, colour_by: Literal["cluster", "class", "size"]) -> list[Group]:
-    """The marks by what their colour tells; every mark is in exactly one group, and no group is empty."""
-    n = len(scan.spots)
-    if colour_by == "cluster":
-        member = scan.density.membership
-        palette = {c.id: _CLUSTER_COLOURS[(c.id - 1) % len(_CLUSTER_COLOURS)] for c in scan.density.clusters}
-        groups = [Group(f"group {i}", colour, member == i, True) for i, colour in palette.items()]
-        groups.append(Group("in no group" if palette else "marks", SKY, ~np.isin(member, list(palette))))
-    elif colour_by == "class":
-        names = np.array([c.get("class") or "unsure" for c in scan.classes or ({},) * n], dtype=object)
-        groups = [Group(name, colour, names == name) for name, colour in _CLASS_COLOURS.items()]
-    else:
-        groups = _by_size(scan)
-    return [group for group in groups if group.member.any()]
-
-
-def _by_size(scan: Scan) -> list[Group]:
-    if scan.scale:
-        size, (low, high) = scan.spots.diameter_mm, _SIZE_LIMITS_MM
-        names = f"under {low:g} mm", f"{low:g} to {high:g} mm", f"over {high:g} mm"
-    else:
-        size = scan.spots.diameter_px
-        known = size[np.isfinite(size)]
-        low, high = np.quantile(known, [1 / 3, 2 / 3]) if len(known) else (0.0, 0.0)
-        names = "smallest third", "middle third", "largest third"
-    members = size < low, (size >= low) & (size <= high), size > high, np.isnan(size)
-    return [
-        Group(name, colour, np.asarray(member))
-        for name, colour, member in zip((*names, "not measured"), (*_SIZE_COLOURS, GREY), members, strict=True)
-    ]
+    size = np.maximum(np.nan_to_num(spots.bbox_px[i, 2:]), 1.0)
+    return np.asarray(spots.centre_px[i] + size / 2 * np.column_stack([np.cos(turn), np.sin(turn)]))
 
 
 # ---- lines ----
@@ -234,7 +168,7 @@ def _draw_lines(page: _Page, photo: RGBArray, scan: Scan, groups: list[Group]) -
     u = page.unit
     inside, taken = np.zeros(photo.shape[:2], np.uint8), np.zeros(photo.shape[:2], np.uint8)
     if scan.scale is not None and len(scan.scale.outline_px):
-        _double_line(page.rgb, taken, page.to_page(scan.scale.outline_px), WHITE, u)
+        double_line(page.rgb, taken, page.to_page(scan.scale.outline_px), WHITE, u)
     colours: list[RGB] = [SKY] * len(page.contours)
     for group in groups:
         members = np.flatnonzero(group.member).tolist()
@@ -242,7 +176,7 @@ def _draw_lines(page: _Page, photo: RGBArray, scan: Scan, groups: list[Group]) -
             colours[i] = group.colour
         if group.outlined:
             hull = _grown_hull([page.contours[i] for i in members], 7 * u)
-            _double_line(page.rgb, taken, hull, group.colour, u)
+            double_line(page.rgb, taken, hull, group.colour, u)
     for contour, colour in zip(page.contours, colours, strict=True):
         _ring(page.rgb, inside, taken, contour, colour, u)
     # Marks stay as they were photographed, whatever line came by.
@@ -294,13 +228,6 @@ def _ring(
     taken[window][near] = 1
 
 
-def _double_line(rgb: RGBArray, taken: NDArray[np.uint8], xy: FloatArray, colour: RGB, u: float) -> None:
-    points, wide, narrow = [np.rint(xy * 16).astype(np.int32)], max(2, round(2 * u)), max(1, round(u))
-    cv2.polylines(rgb, points, True, DARK, wide, cv2.LINE_AA, shift=4)
-    cv2.polylines(rgb, points, True, colour, narrow, cv2.LINE_AA, shift=4)
-    cv2.polylines(taken, points, True, 1, wide, cv2.LINE_8, shift=4)
-
-
 def _grown_hull(contours: list[FloatArray], pad: float) -> FloatArray:
     turn = np.arange(24) * (2 * np.pi / 24)
     circle = pad * np.column_stack([np.cos(turn), np.sin(turn)])
@@ -321,34 +248,25 @@ def _draw_texts(page: _Page, scan: Scan, groups: list[Group], room: _Room) -> RG
     if bar and corner:
         room.take(corner)
         bar.draw(draw, corner, page.unit)
-    _number(draw, page, room)
+    _number(draw, page, room, scan.spots.ids)
     caption = _caption(scan, groups, page.rgb.shape[1], page.unit, None if corner else bar)
     return np.vstack([np.asarray(picture), caption])
 
 
-def _font(size_px: float) -> ImageFont.FreeTypeFont:
-    """The font that Pillow brings; it has ASCII and a few more characters only."""
-    from PIL import ImageFont
-
-    font = ImageFont.load_default(max(6.0, size_px))
-    assert isinstance(font, ImageFont.FreeTypeFont)  # the other kind comes without a size only
-    return font
-
-
-def _number(draw: ImageDraw.ImageDraw, page: _Page, room: _Room) -> None:
+def _number(draw: ImageDraw.ImageDraw, page: _Page, room: _Room, ids: Sequence[int]) -> None:
     """Number the marks, largest first, each at the first of eight places that is free and nearest to it.
 
     Where none is, in smaller figures, which a finger's zoom makes legible.
     """
     u = page.unit
-    fonts, edge, gap = (_font(10 * u), _font(7.5 * u)), max(1, round(0.8 * u)), 3.0 * u
+    fonts, edge, gap = (font(10 * u), font(7.5 * u)), max(1, round(0.8 * u)), 3.0 * u
     low = np.array([c.min(axis=0) for c in page.contours]).reshape(-1, 2)
     high = np.array([c.max(axis=0) for c in page.contours]).reshape(-1, 2)
     centre, radius = (low + high) / 2, (high - low).mean(axis=1) / 2
     for i in np.argsort(-radius, kind="stable")[:_MAX_LABELS]:
-        text = str(i + 1)
-        for font, place in product(fonts, _PLACES):
-            x0, y0, x1, y1 = font.getbbox(text, anchor="mm", stroke_width=edge)
+        text = str(ids[i])
+        for letters, place in product(fonts, _PLACES):
+            x0, y0, x1, y1 = letters.getbbox(text, anchor="mm", stroke_width=edge)
             half = np.array([x1 - x0, y1 - y0]) / 2
             away = np.array(place) * (1.0 if 0 in place else 0.75)  # a disc's corners lie nearer
             middle = centre[i] + away * ((high[i] - low[i]) / 2 + gap) + place * half
@@ -357,47 +275,19 @@ def _number(draw: ImageDraw.ImageDraw, page: _Page, room: _Room) -> None:
             if room.is_free(box) and np.argmin(np.hypot(*beside.T) - radius) == i:
                 room.take(box)
                 x, y = middle - [(x0 + x1) / 2, (y0 + y1) / 2]
-                draw.text((x, y), text, WHITE, font, "mm", stroke_width=edge, stroke_fill=DARK)
+                draw.text((x, y), text, WHITE, letters, "mm", stroke_width=edge, stroke_fill=DARK)
                 break
 
 
-@dataclass(frozen=True)
-class _Bar:
-    """A scale bar: its length, px of the picture, and in words."""
-
-    length: float
-    text: str
-
-    def size(self, u: float) -> tuple[float, float]:
-        return max(self.length, 30 * u) + 14 * u, 26 * u
-
-    def draw(self, draw: ImageDraw.ImageDraw, box: Box, u: float) -> None:
-        x0, y0, x1, y1 = box
-        draw.rounded_rectangle(box, 3 * u, fill=(*DARK, 190))
-        middle, y, tick, width = (x0 + x1) / 2, y1 - 7 * u, 2.5 * u, max(1, round(1.5 * u))
-        left, right = middle - self.length / 2, middle + self.length / 2
-        draw.line((left, y, right, y), WHITE, width)
-        for x in (left, right):
-            draw.line((x, y - tick, x, y + tick), WHITE, width)
-        draw.text((middle, y0 + 9 * u), self.text, WHITE, _font(11 * u), "mm")
-
-
-def _scale_bar(page: _Page, scan: Scan) -> _Bar | None:
+def _scale_bar(page: _Page, scan: Scan) -> Bar | None:
     if scan.scale is None:
         return None
     at = np.median(scan.spots.centre_px, axis=0) if len(scan.spots) else scan.scale.centre_px
     px_per_mm = float(scan.scale.px_per_mm_at(at[None])[0]) * page.zoom
-    length = round_length(0.25 * page.rgb.shape[1] / px_per_mm)
-    return _Bar(length * px_per_mm, f"{length:g} mm" if length < 100 else f"{length / 10:g} cm")
+    return bar_for(px_per_mm, 0.25 * page.rgb.shape[1])
 
 
-def round_length(longest: float) -> float:
-    """The largest of 1, 2, 5 times a power of ten that is not longer than `longest`."""
-    power = 10.0 ** np.floor(np.log10(longest))
-    return float(max(step * power for step in (1, 2, 5) if step * power <= longest))
-
-
-def _free_corner(page: _Page, scan: Scan, room: _Room, bar: _Bar) -> Box | None:
+def _free_corner(page: _Page, scan: Scan, room: _Room, bar: Bar) -> Box | None:
     """A corner without marks for the bar, and without the reference if there is one."""
     h, w = room.shape
     margin = 6 * page.unit
@@ -421,7 +311,7 @@ def _touches(xy: FloatArray, box: Box) -> bool:
 # ---- caption ----
 
 
-def _caption(scan: Scan, groups: list[Group], width: int, u: float, bar: _Bar | None) -> RGBArray:
+def _caption(scan: Scan, groups: list[Group], width: int, u: float, bar: Bar | None) -> RGBArray:
     """The band below the photo: headline, what the colours mean, what to mind."""
     from PIL import Image, ImageDraw
 
@@ -429,7 +319,7 @@ def _caption(scan: Scan, groups: list[Group], width: int, u: float, bar: _Bar | 
     notes = flags_in_words(scan)
     image = Image.new("RGB", (width, round((12 + len(groups) + 4 * len(notes)) * 20 * u)), DARK)
     draw = ImageDraw.Draw(image)
-    large, small = _font(16 * u), _font(12.5 * u)
+    large, small = font(16 * u), font(12.5 * u)
     y = 8 * u
     for text in _wrapped(headline(scan), large, width - 2 * left):
         draw.text((left, y + 10 * u), text, WHITE, large, "lm")
@@ -462,11 +352,11 @@ def _dot(draw: ImageDraw.ImageDraw, x: float, y: float, r: float, colour: RGB) -
     draw.ellipse((x - r, y - r, x + r, y + r), fill=colour)
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
+def _wrapped(text: str, letters: ImageFont.FreeTypeFont, width: float) -> list[str]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and font.getlength(longer) > width:
+        if lines[-1] and letters.getlength(longer) > width:
             lines.append(word)
         else:
             lines[-1] = longer

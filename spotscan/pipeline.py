@@ -15,7 +15,7 @@ from spotscan.quality import judge_quality
 from spotscan.references import find_prints, find_scale, flag_place, parse_reference
 from spotscan.segment import find_spots
 from spotscan.skin import find_skin
-from spotscan.types import RGBArray, Scan
+from spotscan.types import Measurements, Photo, Quality, RGBArray, Scale, Scan, Skin
 from spotscan.view import view_for_skin, view_for_spots
 
 
@@ -62,10 +62,22 @@ def scan(
     quality = judge_quality(picture, skin, scale)
     spots = find_spots(view, skin, scale)
     measurements = measure_spots(picture, spots, skin, scale)
-    scale = flag_place(scale, picture, skin, measurements.centre_px)
-    density = measure_density(measurements.centre_px, skin, scale)
-    result = Scan(picture, scale, quality, skin, measurements, density)
+    result = assemble(picture, scale, quality, skin, measurements)
     return result if answers is None else replace(result, triage=_judge(result, answers, emergency_number))
+
+
+def assemble(
+    photo: Photo,
+    scale: Scale | None,
+    quality: Quality,
+    skin: Skin,
+    measurements: Measurements,
+    classes: tuple[dict[str, Any], ...] | None = None,
+) -> Scan:
+    """What follows from the marks, found or corrected by hand: the reference's place among them, their density."""
+    scale = flag_place(scale, photo, skin, measurements.centre_px)
+    density = measure_density(measurements.centre_px, skin, scale)
+    return Scan(photo, scale, quality, skin, measurements, density, classes)
 
 
 def _judge(scan: Scan, answers: Mapping[Any, Any], emergency_number: str | None) -> dict[str, Any]:

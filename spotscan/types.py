@@ -100,6 +100,8 @@ class Scale:
         Polygons covered by the reference, where no spot can be.
     flags : tuple of str
         Names from `spotscan.flags`.
+    private_px : tuple of (K, 2) float64
+        Polygons that no picture may show: bank cards, with what is printed on them.
     """
 
     reference: str
@@ -111,6 +113,7 @@ class Scale:
     systematic: float = 0.0
     keep_out_px: tuple[FloatArray, ...] = ()
     flags: tuple[str, ...] = ()
+    private_px: tuple[FloatArray, ...] = ()
 
     @cached_property
     def px_per_mm(self) -> float:
@@ -240,8 +243,12 @@ class Measurements:
         Largest Feret diameter.
     area_mm2, circularity, contrast : (n,)
         Area; 4 pi area / perimeter^2, at most 1; absorbance (green, log10) above the skin around it.
-    colour : n of red | purple | brown | black | pink
+    colour : n of red | purple | brown | black | pink, or None
     flags : n tuples of names from `spotscan.flags`
+    diameter_px_err : (n,), optional
+        1-sigma error of `diameter_px`: what is left of that in mm where the scale is exact.
+    numbers : n int
+        By which the person knows the marks; () stands for 1..n. A correction by hand leaves the others' as they are.
     """
 
     centre_px: FloatArray
@@ -254,11 +261,18 @@ class Measurements:
     area_mm2: FloatArray
     circularity: FloatArray
     contrast: FloatArray
-    colour: tuple[str, ...]
+    colour: tuple[str | None, ...]
     flags: tuple[tuple[str, ...], ...]
+    diameter_px_err: FloatArray | None = None
+    numbers: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.contours_px)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The number of each mark, rising."""
+        return self.numbers or tuple(range(1, len(self) + 1))
 
 
 @dataclass(frozen=True, eq=False)

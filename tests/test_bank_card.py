@@ -13,7 +13,8 @@ import spotscan
 from spotscan.errors import ReferenceNotFoundError
 from spotscan.flags import FLAGS
 from spotscan.geometry import project
-from spotscan.overlay import GREY, draw_overlay
+from spotscan.groups import GREY
+from spotscan.overlay import draw_overlay
 from spotscan.references import find_scale, flag_place, parse_reference
 from spotscan.references.bank_card import outline_mm, scale_from_bank_card
 from spotscan.synth import Scene, SceneParams, draw_scene, random_params

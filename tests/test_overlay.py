@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from spotscan.flags import FLAGS
-from spotscan.overlay import SKY, YELLOW, draw_overlay, flags_in_words, group_marks, headline, round_length
+from spotscan.groups import SKY, YELLOW, group_marks, mark_colours
+from spotscan.overlay import draw_overlay, flags_in_words, headline
+from spotscan.pen import round_length
 from spotscan.types import Cluster, Density, Measurements, Photo, Quality, Scale, Scan, Skin
 
 W, H, PX_PER_MM = 1200, 900, 20.0  # wide enough to be drawn pixel for pixel

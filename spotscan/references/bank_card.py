@@ -193,6 +193,7 @@ def _scale(photo: Photo, card: MeasuredCard) -> Scale:
         draws=last_one(to_skin @ np.linalg.inv(drawn)),
         systematic=float(np.hypot(_PARAMS.standard, _PARAMS.unsure_thickness * farther)),
         keep_out_px=(outline,),
+        private_px=(outline,),
     )
     random = np.sqrt(max((scale.px_per_mm_err / scale.px_per_mm) ** 2 - scale.systematic**2, 0.0))
     flags = ("tilted",) * (tilt > _PARAMS.tilted_deg) + ("reference_small",) * bool(random > _PARAMS.small_err)

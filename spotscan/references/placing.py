@@ -38,7 +38,7 @@ def flag_place(scale: Scale | None, photo: Photo, skin: Skin, spots_px: FloatArr
     Returns
     -------
     Scale or None
-        The same, but for its flags.
+        The same, but for these two flags.
     """
     if scale is None or not len(scale.outline_px):
         return scale
@@ -46,7 +46,8 @@ def flag_place(scale: Scale | None, photo: Photo, skin: Skin, spots_px: FloatArr
         "reference_at_edge": len(spots_px) > 0 and _farther_out(scale, photo, spots_px),
         "reference_off_skin": _off_skin(scale, photo, skin),
     }
-    return replace(scale, flags=(*scale.flags, *(name for name, is_so in flags.items() if is_so)))
+    others = (name for name in scale.flags if name not in flags)
+    return replace(scale, flags=(*others, *(name for name, is_so in flags.items() if is_so)))
 
 
 def _farther_out(scale: Scale, photo: Photo, spots_px: FloatArray) -> bool:
