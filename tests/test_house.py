@@ -34,17 +34,27 @@ LAYERS: dict[str, set[str]] = {
     **{f"{stage}*": GROUND | TOOLS | {f"{stage}*"} for stage in STAGES},
     "findings": GROUND,
     "rules*": GROUND | {"rules*"},  # the triage: data, and an engine that knows no medicine
-    "overlay": GROUND | TOOLS | {"findings"},
-    "export": GROUND | {"findings", "overlay"},
+    # Pictures and pages of a scan, each from those before it.
+    "groups": GROUND | TOOLS,
+    "pen": GROUND | TOOLS | {"groups"},
+    "overlay": GROUND | TOOLS | {"findings", "groups", "pen"},
+    "close_up": GROUND | TOOLS | {"groups", "pen"},
+    "density_map": GROUND | TOOLS | {"groups", "pen"},
+    "charts": GROUND | {"groups"},
+    "drawings": GROUND,
+    "export": GROUND | {"findings", "groups", "overlay"},
+    "report": GROUND | {"groups", "close_up", "density_map", "charts", "drawings", "export", "overlay", "rules*", "report_parts"},
+    "report_parts": GROUND | {"groups", "charts", "drawings", "export", "overlay", "rules*"},
     "card": GROUND | TOOLS,
     "pipeline": GROUND | TOOLS | STAGES | {"findings", "rules*"},
+    "revision": GROUND | TOOLS | STAGES | {"pipeline", "references*", "segment*", "__init__"},
     # A folder of photos: files, processes and tables around the one scan.
     "batch*": GROUND | {"batch*", "pipeline", "photo", "references", "export", "findings", "rules*"},
     "cli": GROUND | {"pipeline", "export", "card", "cli_batch", "cli_references", "cli_triage", "rules*"},
     "cli_batch": GROUND | {"batch*", "cli_triage"},
     "cli_references": GROUND | {"photo", "references", "references*", "overlay"},
     "cli_triage": GROUND | {"rules*"},
-    "__init__": GROUND | {"pipeline", "rules*"},
+    "__init__": GROUND | {"pipeline", "revision", "rules*"},
     "__main__": {"cli"},
     "synth*": GROUND | TOOLS | {"synth*"},  # draws truth: nothing of the product imports it
 }

@@ -6,17 +6,17 @@ applies them, `reading` turns answers and findings into facts, `questionnaire` a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from spotscan.rules.engine import standard_engine, used
 from spotscan.rules.loading import rulebook
 from spotscan.rules.reading import Facts, read_answers, read_findings
 from spotscan.rules.tables import URGENCIES, Rule, Rulebook, Text
 
-__all__ = ["URGENCIES", "Reason", "Triage", "triage"]
+__all__ = ["URGENCIES", "Cited", "Reason", "Triage", "cited", "triage"]
 
 
 @dataclass(frozen=True)
@@ -188,3 +188,30 @@ def _reason(book: Rulebook, rule: Rule, facts: Mapping[str, Any], said: Facts, s
 
 def _explanation(text: Text) -> dict[str, Any]:
     return {"text": text.text, "sources": list(text.sources)}
+
+
+class Cited(NamedTuple):
+    """What an id of a reason's `sources` or `guidelines` stands for."""
+
+    id: str
+    document: str
+    text: str
+
+
+def cited(ids: Iterable[str]) -> list[Cited]:
+    """The texts that ids such as ``S1-27``, ``D5`` and ``NG240`` cite, each once, in their order.
+
+    A fact is given in our own words, as the rules hold it; of a guideline only its title and how it was seen. Unknown
+    ids are left out.
+    """
+    sources = rulebook().sources
+    found = []
+    for name in dict.fromkeys(ids):
+        if name in sources["facts"]:
+            found.append(Cited(name, sources["documents"][name.partition("-")[0]], sources["facts"][name]))
+        elif name in sources["disagreements"]:
+            found.append(Cited(name, "Where the documents disagree", sources["disagreements"][name]))
+        elif name in sources["guidelines"]:
+            guideline = sources["guidelines"][name]
+            found.append(Cited(name, guideline["title"], f"Seen {guideline['seen']}."))
+    return found
