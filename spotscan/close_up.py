@@ -126,7 +126,7 @@ def _spotlight(picture: RGBArray, saliency: Saliency, corner: FloatArray, zoom: 
 def _outline(picture: RGBArray, contour: FloatArray, corner: FloatArray, zoom: float, colour: RGB, own: bool) -> None:
     if len(contour):
         xy = (contour - corner + 0.5) * zoom - 0.5
-        double_line(picture, None, xy, colour, picture.shape[0] / (240 if own else 480))
+        double_line(picture, None, xy, colour, picture.shape[0] / (150 if own else 300))
 
 
 def _with_bar(picture: RGBArray, scan: Scan, centre: FloatArray, zoom: float) -> RGBArray:

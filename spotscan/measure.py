@@ -129,7 +129,7 @@ def _in_mm(measured: Measurements, rows: NDArray[np.int64], scale: Scale) -> Flo
     diameter_px = measured.diameter_px[rows]
     err_px = np.full(len(rows), np.nan) if measured.diameter_px_err is None else measured.diameter_px_err[rows]
     xy = scale.to_mm(contour.reshape(-1, 2)).reshape(contour.shape)
-    raw_px, raw = (2 * np.sqrt(areas(z[..., 0] + 1j * z[..., 1]) / np.pi) for z in (contour, xy))
+    raw_px, raw = (2 * np.sqrt(areas(z @ np.array([1, 1j])) / np.pi) for z in (contour, xy))
     diameter = raw * (diameter_px / np.maximum(raw_px, 1e-9))
     err = diameter * np.hypot(err_px / np.maximum(diameter_px, 1e-9), scale.relative_err_at(measured.centre_px[rows]))
     feret = np.ptp(xy @ _DIRECTIONS, axis=1).max(axis=1)

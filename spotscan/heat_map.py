@@ -98,8 +98,14 @@ def density_map(scan: Scan, max_side_px: int = 1000) -> DensityMap | None:
         mean=mean * to_unit,
         highest=highest * to_unit,
         bandwidth_mm=sigma * float(np.sqrt(np.prod(cell_px))) / middle if scan.scale else None,
-        alt=f"How dense the marks stand: {mean * to_unit:.2g} {unit} on average, {highest * to_unit:.2g} at most.",
+        alt=_in_words(mean * to_unit, highest * to_unit, unit),
     )
+
+
+def _in_words(mean: float, highest: float, unit: str) -> str:
+    average = f"{mean:.2g} {unit} on average, " if unit == "per cm2" else ""
+    most = f"{highest:.2g}" if average else f"{highest:.2g} {unit}"
+    return f"How dense the marks stand: {average}{most} at most."
 
 
 def _grid(scan: Scan) -> tuple[FloatArray, FloatArray, FloatArray]:
