@@ -2,7 +2,7 @@
 PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help check test bench docs
+.PHONY: help check test bench docs app
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -17,6 +17,9 @@ test:  ## all tests
 
 bench:  ## accuracy and speed, ours and peers', into benchmarks/RESULTS.md
 	$(PYTHON) -m benchmarks
+
+app:  ## the page, in the browser
+	$(PYTHON) -m spotscan app
 
 docs:  ## docs/flags.md, docs/rules.md, docs/batch.md, the pictures and the sample, from the code
 	$(PYTHON) docs/make_flags.py

@@ -34,6 +34,7 @@ def main() -> None:
     run("scan", "examples/sample.jpg", "--reference", "furlong", code=2)
     run("scan", code=2)
     run("batch", "examples", "--out", "batch", code=2)
+    run("app", code=2)
     run("card", "--out", "card.pdf")
     print("ok: scans without the extras, and none of them is installed")
 

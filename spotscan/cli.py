@@ -9,9 +9,10 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spotscan._version import __version__
+from spotscan.cli_app import add_app_command
 from spotscan.cli_batch import add_commands as add_batch_command
 from spotscan.cli_references import add_references_command, with_picture
 from spotscan.cli_triage import add_commands as add_triage_commands
@@ -67,11 +68,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write the scan as JSON to FILE; - is standard output, with nothing else on it",
     )
+    scan.add_argument("--report", metavar="FILE", help="write a report to read and print: one HTML file")
     scan.set_defaults(run=_scan)
 
     add_batch_command(commands, DISCLAIMER)
     add_triage_commands(commands, DISCLAIMER)
     add_references_command(commands)
+    add_app_command(commands)
 
     card = commands.add_parser(
         "card", help="make the printable reference card", description="Make the printable reference card."
@@ -111,9 +114,21 @@ def _scan(options: argparse.Namespace) -> int:
         raise
     except OSError as error:
         raise cannot_write(error, options.out or options.json) from error
+    if options.report is not None:
+        _report(options.report, result, answers)
     if options.json != "-":
         print(_summary(result), flush=True)
     return 0
+
+
+def _report(path: str, result: Scan, answers: dict[str, Any] | None) -> None:
+    from spotscan.report import write_report
+
+    try:
+        write_report(Path(path), result, answers=answers)
+    except OSError as error:
+        raise cannot_write(error, path) from error
+    print(f"wrote {path}", file=sys.stderr)
 
 
 def _with_picture(error: ReferenceNotFoundError, options: argparse.Namespace) -> SpotScanError:

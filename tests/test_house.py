@@ -39,23 +39,29 @@ LAYERS: dict[str, set[str]] = {
     "pen": GROUND | TOOLS | {"groups"},
     "overlay": GROUND | TOOLS | {"findings", "groups", "pen"},
     "close_up": GROUND | TOOLS | {"groups", "pen"},
-    "density_map": GROUND | TOOLS | {"groups", "pen"},
+    "heat_map": GROUND | TOOLS | {"groups", "pen"},
     "charts": GROUND | {"groups"},
     "drawings": GROUND,
     "export": GROUND | {"findings", "groups", "overlay"},
-    "report": GROUND | {"groups", "close_up", "density_map", "charts", "drawings", "export", "overlay", "rules*", "report_parts"},
-    "report_parts": GROUND | {"groups", "charts", "drawings", "export", "overlay", "rules*"},
+    "report*": GROUND
+    | {"report*", "groups", "close_up", "heat_map", "charts", "drawings", "overlay", "export", "rules*"},
     "card": GROUND | TOOLS,
     "pipeline": GROUND | TOOLS | STAGES | {"findings", "rules*"},
     "revision": GROUND | TOOLS | STAGES | {"pipeline", "references*", "segment*", "__init__"},
     # A folder of photos: files, processes and tables around the one scan.
     "batch*": GROUND | {"batch*", "pipeline", "photo", "references", "export", "findings", "rules*"},
-    "cli": GROUND | {"pipeline", "export", "card", "cli_batch", "cli_references", "cli_triage", "rules*"},
+    "cli": GROUND
+    | {"pipeline", "export", "report*", "card", "cli_batch", "cli_references", "cli_triage", "cli_app", "rules*"},
+    "cli_app": GROUND | {"cli_triage"},
     "cli_batch": GROUND | {"batch*", "cli_triage"},
     "cli_references": GROUND | {"photo", "references", "references*", "overlay"},
     "cli_triage": GROUND | {"rules*"},
     "__init__": GROUND | {"pipeline", "revision", "rules*"},
     "__main__": {"cli"},
+    # The page calls the library; nothing imports the page, and Streamlit is imported in it alone.
+    "page*": GROUND
+    | {"page*", "__init__", "findings", "groups", "close_up", "heat_map", "charts", "drawings", "overlay", "export"}
+    | {"report*", "card", "photo", "references*", "revision", "rules*", "cli_triage"},
     "synth*": GROUND | TOOLS | {"synth*"},  # draws truth: nothing of the product imports it
 }
 # `Scan.to_dict` is a convenience of the value: it calls the exporter, imported on the call.
@@ -101,7 +107,7 @@ def family(name: str) -> str:
     stage = PARTS.get(name) or name.replace(".", "_").partition("_")[0]
     if stage in STAGES and name != stage:
         return f"{stage}*"
-    return f"{stage}*" if stage in ("synth", "rules", "batch") else name
+    return f"{stage}*" if stage in ("synth", "rules", "batch", "page", "report") else name
 
 
 def own_imports(path: Path) -> set[str]:
@@ -133,23 +139,25 @@ def test_imports_run_downward_only(name):
 @pytest.mark.parametrize("name", list(modules()))
 def test_nothing_slow_or_foreign_is_imported(name):
     top = {full.partition(".")[0] for full in imports(modules()[name])}
-    assert not top & FOREIGN
+    assert not top & (FOREIGN - ({"streamlit"} if family(name) == "page*" else set()))
 
 
 def test_third_party_imports_are_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     declared = " ".join(project["dependencies"])
-    with_extras = " ".join([declared, *extras["batch"], *extras["cluster"]])
+    with_extras = {"batch*": " ".join([declared, *extras["batch"], *extras["cluster"]]),
+                   "page*": " ".join([declared, *extras["app"]])}  # fmt: skip
     package = {
         "cv2": "opencv-python-headless", "PIL": "pillow", "skimage": "scikit-image", "numpy": "numpy",
         "scipy": "scipy", "reportlab": "reportlab", "pillow_heif": "pillow-heif",
         "yaml": "pyyaml", "pyarrow": "pyarrow", "rich": "rich", "fsspec": "fsspec", "distributed": "distributed",
+        "streamlit": "streamlit",
     }  # fmt: skip
     for name, path in modules().items():
         third = {full.partition(".")[0] for full in imports(path)} - set(sys.stdlib_module_names) - {"spotscan"}
         assert third <= set(package)
-        there = with_extras if family(name) == "batch*" else declared  # a bare install has no batch
+        there = with_extras.get(family(name), declared)  # a bare install has no batch and no page
         assert all(package[module] in there for module in third), name
 
 

@@ -59,6 +59,20 @@ def next_question(answers: Mapping[Any, Any], findings: Mapping[Any, Any] | None
     return None
 
 
+def questions_that_matter(answers: Mapping[Any, Any], findings: Mapping[Any, Any] | None = None) -> list[Question]:
+    """The questions still worth asking, in order: those whose answer could change the urgency, or what is said with it.
+
+    At an emergency the one of `next_question`, if any.
+    """
+    book, engine = rulebook(), standard_engine()
+    known = {**read_answers(book, answers).known, **read_findings(book, findings).known}
+    if engine.firing(known)[1][0].urgency == len(URGENCIES) - 1:
+        quick = next_question(answers, findings)
+        return [] if quick is None else [quick]
+    matter = {key for key, _ in engine.would_change(known)}
+    return [q for q in open_questions(answers) if q.key in matter or not book.facts[q.key].in_rules]
+
+
 def with_implied(answers: Mapping[Any, Any]) -> dict[Any, Any]:
     """The answers, with those added that need not be asked: a person of 70 is not pregnant."""
     facts = standard_engine().worked_out(read_answers(rulebook(), answers).known)

@@ -1,0 +1,42 @@
+"""The Streamlit page: a photo, the warning signs, the picture with its spots, the questions, the result.
+
+It calls the library and works nothing out itself. Streamlit is imported here and nowhere else in the package.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spotscan.page.visit import Visit
+
+
+def main() -> None:
+    """Draw the page once; Streamlit calls it again after everything that the person does."""
+    import streamlit as st
+
+    from spotscan.page.parts import close_page, open_page
+    from spotscan.page.visit import visit, warm_up
+    from spotscan.page.words import say
+
+    here = visit()
+    warm_up()
+    open_page(here)
+    try:
+        _steps()[here.step](here)
+    except Exception:  # a fault of ours is told in words, and the way to help stays open
+        logging.getLogger(__name__).exception("the page failed at the step %s", here.step)
+        st.error(say("page.fault"))
+        st.button(say("page.fault_on"), on_click=here.go, args=("signs",), key="fault")
+    close_page(here)
+
+
+def _steps() -> dict[str, Callable[[Visit], None]]:
+    from spotscan.page.begin import begin
+    from spotscan.page.picture import picture
+    from spotscan.page.questions import one_by_one, signs
+    from spotscan.page.result import result
+
+    return {"begin": begin, "signs": signs, "picture": picture, "questions": one_by_one, "result": result}

@@ -1,0 +1,5 @@
+"""What Streamlit runs for `spotscan app`."""
+
+from spotscan.page import main
+
+main()
