@@ -119,7 +119,12 @@ def _spotlight(picture: RGBArray, saliency: Saliency, corner: FloatArray, zoom: 
     start = (corner - 0.5 + 0.5 / zoom - [x, y]) * per * zoom - 0.5
     matrix = np.array([[per[0], 0, start[0]], [0, per[1], start[1]]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    light = cv2.warpAffine(weights, matrix, (side, side), flags=flags, borderValue=0)
+    light = np.asarray(
+        cv2.warpAffine(weights, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32
+    )
+    across, down = (start[axis] + per[axis] * np.arange(side) for axis in (0, 1))
+    light[(down < -0.5) | (down > weights.shape[0] - 0.5)] = 0
+    light[:, (across < -0.5) | (across > weights.shape[1] - 0.5)] = 0
     return np.asarray(np.rint(picture * (_DIM + (1 - _DIM) * light[..., None])), np.uint8)
 
 

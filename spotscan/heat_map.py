@@ -13,8 +13,9 @@ from spotscan.groups import DARK, WHITE, as_hex
 from spotscan.pen import cover_private, font
 from spotscan.types import FloatArray, RGBArray, Scan
 
-# Marks within two sigma of the kernel where they stand as in the mean: with fewer, chance would draw the map.
-_IN_KERNEL = 5.0
+# Marks within two sigma of the kernel where they stand as in the mean: with fewer, chance would draw the map (10 scatter
+# by a third).
+_IN_KERNEL = 10.0
 _CELLS = 256  # on the long side of the grid; a kernel is many times as wide
 _BELIEVED = 0.2  # of the scale at the reference: beyond, the plane of the reference says nothing (as in `density`)
 _TINT = 0.8  # share of the colour in the picture; the rest is the photo's own light and dark
@@ -68,7 +69,7 @@ def density_map(scan: Scan, max_side_px: int = 1000) -> DensityMap | None:
     Notes
     -----
     Marks under a Gaussian kernel over the area of skin under the same kernel, so that the edge of the skin and the tilt
-    of its plane make nothing look denser or thinner (Diggle 1985). The kernel is so wide that 5 marks lie within
+    of its plane make nothing look denser or thinner (Diggle 1985). The kernel is so wide that 10 marks lie within
     two sigma where they stand as in the mean. The colours are those of cividis: even in lightness, and alike for every
     kind of colour vision (Nuñez, Anderton & Renslow 2018).
     """

@@ -82,8 +82,9 @@ def revise(
 
 def _checked(photo: Photo, place: Point) -> tuple[float, ...]:
     values = tuple(float(value) for value in place)
-    inside = -0.5 <= values[0] <= photo.width_px - 0.5 and -0.5 <= values[1] <= photo.height_px - 0.5
-    if len(values) not in (2, 3) or not inside or (len(values) == 3 and not 0 < values[2] < np.inf):
+    sized = len(values) == 2 or (len(values) == 3 and 0 < values[2] < np.inf)
+    last = (photo.width_px - 0.5, photo.height_px - 0.5)
+    if not sized or not all(-0.5 <= value <= most for value, most in zip(values[:2], last, strict=True)):
         raise UsageError("a mark cannot be added there", str(values), "give x, y and perhaps a diameter, photo px")
     return values
 

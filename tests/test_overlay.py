@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from spotscan.flags import FLAGS
-from spotscan.groups import SKY, YELLOW, group_marks, mark_colours
+from spotscan.groups import SKY, YELLOW, ColourBy, group_marks, mark_colours
 from spotscan.overlay import draw_overlay, flags_in_words, headline
 from spotscan.pen import round_length
 from spotscan.types import Cluster, Density, Measurements, Photo, Quality, Scale, Scan, Skin
@@ -289,3 +289,34 @@ def test_speed_at_twelve_megapixels() -> None:
         draw_overlay(scan)
         best = min(best, time.process_time() - start)
     assert best < 0.45  # 0.12 s measured; threefold for slow and busy machines
+
+
+@pytest.mark.parametrize("colour_by", ["cluster", "class", "size"])
+def test_every_mark_has_the_colour_of_its_group(colour_by: ColourBy) -> None:
+    places = [[x, 200.0] for x in np.linspace(100, W - 100, 9)]
+    scan = scan_of(textured(W, H), places, np.linspace(20, 90, 9), cluster=np.array([1] * 5 + [0] * 4))
+    scan = replace(scan, classes=tuple({"class": name} for name in ("spot", "angioma", "lesion") * 3))
+    colours = mark_colours(scan, colour_by)
+    for group in group_marks(scan, colour_by):
+        assert group.n > 0
+        assert {colours[i] for i in np.flatnonzero(group.member)} == {group.hex}
+    assert len(set(colours)) == len(group_marks(scan, colour_by)) > 1
+
+
+def test_numbers_are_those_by_which_marks_are_known() -> None:
+    rgb = textured(W, H)
+    scan = scan_of(rgb, [[300, 450], [900, 450]], 40.0)
+    other = replace(scan, spots=replace(scan.spots, numbers=(1, 27)))
+    differs = np.any(draw_overlay(scan) != draw_overlay(other), axis=-1)[:H]
+    assert differs[:, 800:1000].any()
+    assert not differs[:, :700].any()
+
+
+def test_a_mark_known_by_its_place_alone_is_drawn_there() -> None:
+    rgb = textured(W, H)
+    scan = scan_of(rgb, [[600, 450]], 20.0)
+    nothing = replace(
+        scan.spots, contours_px=(np.zeros((0, 2)),), bbox_px=np.full((1, 4), np.nan), diameter_px=np.full(1, np.nan)
+    )
+    out = draw_overlay(replace(scan, spots=nothing))
+    assert np.any(out[445:456, 595:606] != rgb[445:456, 595:606])
