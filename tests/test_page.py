@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import time
 import tomllib
+import weakref
 from pathlib import Path
 
 import cv2
@@ -234,6 +236,19 @@ def test_an_upload_is_not_kept_by_streamlit(page):
     assert page.file_uploader[0].value is None  # a new widget for a new photo
 
 
+def test_a_photo_that_was_replaced_is_forgotten(page):
+    page = press(press(upload(page, SAMPLE), say("signs.none")), say("picture.forward"))
+    page = press(page, say("questions.enough"))  # with its buttons that save
+    page = press(page, say("result.picture"))
+    photo = weakref.ref(visit(page).scan.photo)
+    page = press(page, say("picture.another"))
+    page = upload(page, SAMPLE)
+    page = press(page, say("page.forward"))
+    gc.collect()
+    assert photo() is None
+    assert visit(page).scan is not None
+
+
 @pytest.mark.slow
 def test_twelve_photos_one_after_another(page):
     for turn in range(12):
@@ -261,6 +276,19 @@ def test_a_spot_is_chosen_removed_and_brought_back(seen):
     assert visit(seen).verdict()  # judged anew, without the spot
     seen = calm(seen.button(key="undo").click().run())
     assert len(visit(seen).scan.spots) == n
+
+
+def test_a_spot_without_an_edge_gets_its_width_from_the_person(seen):
+    from spotscan.page import spots
+
+    here = visit(seen)
+    assert spots.add(here, (800.0, 60.0), 1.0)  # bare skin
+    assert "not_measured" in here.scan.spots.flags[-1]
+    seen = calm(seen.run())
+    seen.number_input(key="width").set_value(2.0).run()
+    seen = calm(seen.button(key="set_width").click().run())
+    assert here.scan.spots.diameter_mm[-1] == pytest.approx(2.0, rel=0.02)
+    assert "drawn_by_hand" in here.scan.spots.flags[-1]
 
 
 def test_a_length_by_hand_sets_all_sizes(seen):

@@ -36,7 +36,7 @@ def open_page(visit: Visit) -> None:
         return
     here: dict[str, str] = {visit.step: ' aria-current="step"'}
     names = "".join(
-        f"<li{here.get(step, '')}>{place}. {escape(say(f'steps.{step}'))}</li>"
+        f"<li{here.get(step, '')}>{place}. <span>{escape(say(f'steps.{step}'))}</span></li>"
         for place, step in enumerate(STEPS, start=1)
     )
     label = escape(say("steps.label"))

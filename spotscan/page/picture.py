@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -12,7 +13,7 @@ from spotscan.findings import image_quality
 from spotscan.flags import FLAGS
 from spotscan.page import spots, viewer
 from spotscan.page.parts import back, bullets, button, choices, note, one_of, paragraph, title
-from spotscan.page.visit import Corrections, Visit
+from spotscan.page.visit import Visit
 from spotscan.page.words import plain, say
 from spotscan.types import RGBArray, Scan
 
@@ -137,7 +138,7 @@ def _ask_length(visit: Visit) -> None:
 def _set_scale(visit: Visit, length: float) -> None:
     c, (first, second) = visit.corrections, visit.points
     err = float(visit.keep.get("click_err_px", 1.0))
-    _try(lambda: visit.correct(Corrections(c.removed, c.added, (first, second, length), err)))
+    _try(lambda: visit.correct(replace(c, scale=(first, second, length), click_err_px=err)))
     visit.tool, visit.points = "look", []
 
 

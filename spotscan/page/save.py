@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +15,46 @@ from spotscan.page.visit import Visit
 from spotscan.page.words import say
 from spotscan.types import Scan
 
+_JSON = "application/json"
+
 
 def save(visit: Visit) -> None:
-    """Buttons that save the report and the numbers."""
-    from spotscan.export import safe_stem
-    from spotscan.report import report_html
+    """Buttons that save the report and the numbers.
+
+    Streamlit keeps what a button calls as long as the session: it is the visit, and no scan of an earlier photo.
+    """
+    from spotscan import export
 
     title(say("save.title"), 2)
     paragraph(say("save.what"))
-    result, answers, earlier, scan = visit.verdict(), dict(visit.answers), visit.earlier(), visit.scan
-    stem = safe_stem(Path(visit.name).stem) if visit.name else "spotscan"
+    stem = export.safe_stem(Path(visit.name).stem) if visit.name else "spotscan"
 
-    def report() -> bytes:
-        return report_html(scan, result, answers, earlier=earlier).encode()
+    def button(name: str, make: Callable[[], bytes], end: str, mime: str) -> None:
+        download(name, make, f"{stem}.{end}", mime)
 
-    download("report", report, f"{stem}.report.html", "text/html")
+    def scan() -> Scan:
+        assert visit.scan is not None
+        return visit.scan
+
+    button("report", partial(_report, visit), "report.html", "text/html")
     with st.expander(say("save.more")):
-        if scan is not None:
-            _of_scan(scan, result, stem)
+        if visit.scan is not None:
+            button("json", lambda: _json({**scan().to_dict(), "triage": visit.verdict()}), "scan.json", _JSON)
+            button("csv", lambda: export.spots_csv(scan()), "spots.csv", "text/csv")
+            button("overlay", lambda: export.overlay_png(scan()), "overlay.png", "image/png")
         else:
-            download("triage", lambda: _json(result), f"{stem}.triage.json", "application/json")
-        download("answers", lambda: _json(answers), f"{stem}.answers.json", "application/json")
+            button("triage", lambda: _json(visit.verdict()), "triage.json", _JSON)
+        button("answers", lambda: _json(visit.answers), "answers.json", _JSON)
         download("card", card_pdf, "spotscan-card.pdf", "application/pdf")
 
 
-def _of_scan(scan: Scan, result: dict[str, Any], stem: str) -> None:
-    from spotscan import export
+def _report(visit: Visit) -> bytes:
+    from spotscan.report import report_html
 
-    document = {**scan.to_dict(), "triage": result}
-    download("json", lambda: export.json_bytes(document), f"{stem}.scan.json", "application/json")
-    download("csv", lambda: export.spots_csv(scan), f"{stem}.spots.csv", "text/csv")
-    download("overlay", lambda: export.overlay_png(scan), f"{stem}.overlay.png", "image/png")
+    return report_html(visit.scan, visit.verdict(), visit.answers, earlier=visit.earlier()).encode()
 
 
 def _json(document: dict[str, Any]) -> bytes:
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+    from spotscan.export import json_bytes
+
+    return json_bytes(document)

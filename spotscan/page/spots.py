@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from spotscan.page.viewer import size_words
 from spotscan.page.visit import Corrections, Visit
 from spotscan.page.words import number, plain, say, texts
 from spotscan.types import Scan
+
+_MAP_PX = 640  # of the screen; narrower where the screen is
 
 
 def summary(scan: Scan) -> None:
@@ -45,19 +49,18 @@ def one_spot(visit: Visit) -> None:
     """The chosen spot, enlarged, with its size and what it may be."""
     scan = visit.scan
     assert scan is not None
-    ids = [int(i) for i in scan.spots.ids]
-    if not ids:
+    sizes = {int(spot_id): f"{spot_id}: {size_words(scan, i)}" for i, spot_id in enumerate(scan.spots.ids)}
+    if not sizes:
         return
-    if visit.selected not in ids:
+    if visit.selected not in sizes:
         visit.selected = None
-    place = ids.index(visit.selected) if visit.selected is not None else None
     st.session_state["spot"] = visit.selected  # the list follows the picture and the table
     st.selectbox(
-        say("spot.choose"), ids, index=None, key="spot", placeholder=say("spot.choose_hint"),
-        format_func=lambda i: f"{i}: {size_words(scan, ids.index(i))}", on_change=_pick, args=(visit,),
+        say("spot.choose"), list(sizes), index=None, key="spot", placeholder=say("spot.choose_hint"),
+        format_func=sizes.__getitem__, on_change=_pick, args=(visit,),
     )  # fmt: skip
-    if place is not None:
-        _enlarged(visit, scan, place)
+    if visit.selected is not None:
+        _enlarged(visit, scan, list(sizes).index(visit.selected))
 
 
 def _pick(visit: Visit) -> None:
@@ -81,6 +84,8 @@ def _enlarged(visit: Visit, scan: Scan, i: int) -> None:
     table(_facts(scan, i), (say("spot.head"), ""))
     for flag in scan.spots.flags[i]:
         note(f"{FLAGS[flag].meaning} {FLAGS[flag].todo}".strip())
+    if "not_measured" in scan.spots.flags[i]:
+        _ask_size(visit, scan, i)
     button(say("spot.remove"), remove, visit, spot_id, key="remove", icon=":material/delete:")
 
 
@@ -116,7 +121,7 @@ def _facts(scan: Scan, i: int) -> list[tuple[str, str]]:
 def remove(visit: Visit, spot_id: int) -> None:
     """Take a wrong mark out."""
     c = visit.corrections
-    visit.correct(Corrections((*c.removed, spot_id), c.added, c.scale, c.click_err_px))
+    visit.correct(replace(c, removed=(*c.removed, spot_id)))
     visit.selected = None
 
 
@@ -125,12 +130,30 @@ def add(visit: Visit, at: tuple[float, float], click_err_px: float) -> bool:
     c = visit.corrections
     assert visit.scan is not None
     n = len(visit.scan.spots)
-    visit.correct(Corrections(c.removed, (*c.added, at), c.scale, click_err_px))
+    visit.correct(replace(c, added=(*c.added, at), click_err_px=click_err_px))
     if len(visit.scan.spots) == n:
         visit.undo()
         return False
     visit.selected = int(visit.scan.spots.ids[-1])
     return True
+
+
+def _ask_size(visit: Visit, scan: Scan, i: int) -> None:
+    """The width of a spot that was put in and could not be measured, from the person."""
+    unit = "px" if scan.scale is None else "mm"
+    size = st.number_input(say("fix.width", unit=unit), min_value=0.05, max_value=500.0, value=None, key="width")
+    button(say("fix.set"), set_size, visit, int(scan.spots.ids[i]), size, disabled=size is None, key="set_width")
+
+
+def set_size(visit: Visit, spot_id: int, size: float) -> None:
+    """Note how wide a spot is that was put in by hand: mm, or px where there is no scale."""
+    c, scan = visit.corrections, visit.scan
+    assert scan is not None
+    assert visit.found is not None
+    place = spot_id - len(visit.found.spots) - 1
+    x, y = c.added[place][:2]
+    px = size if scan.scale is None else size * float(scan.scale.px_per_mm_at(np.array([[x, y]]))[0])
+    visit.correct(replace(c, added=(*c.added[:place], (x, y, px), *c.added[place + 1 :])))
 
 
 def corrected(visit: Visit) -> None:
@@ -178,7 +201,7 @@ def _table(visit: Visit, scan: Scan) -> None:
     st.caption(say("picture.table_note"))
     st.dataframe(
         columns, hide_index=True, key=_table_key(visit), selection_mode="single-row", column_config=formats,
-        on_select=lambda: _pick_row(visit, scan), height=min(38 * (len(marks) + 1), 420), placeholder="",
+        on_select=partial(_pick_row, visit), height=min(38 * (len(marks) + 1), 420), placeholder="",
         alt=say("picture.table_alt"),
     )  # fmt: skip
 
@@ -187,9 +210,10 @@ def _table_key(visit: Visit) -> str:
     return f"table.{visit.photos}.{len(visit.history)}"
 
 
-def _pick_row(visit: Visit, scan: Scan) -> None:
+def _pick_row(visit: Visit) -> None:  # Streamlit keeps callbacks as long as the session: no scan may hang on them
+    assert visit.scan is not None
     rows = st.session_state[_table_key(visit)]["selection"]["rows"]
-    visit.selected = int(scan.spots.ids[rows[0]]) if rows else None
+    visit.selected = int(visit.scan.spots.ids[rows[0]]) if rows else None
 
 
 def _numbers(values: Any) -> list[float | None]:
@@ -217,5 +241,5 @@ def _map(visit: Visit, scan: Scan) -> None:
     if found is None:
         paragraph(say("picture.no_map"))
         return
-    st.image(found.rgb, alt=found.alt, width="stretch")
+    st.image(found.rgb, alt=found.alt, width=_MAP_PX)
     paragraph(found.alt)

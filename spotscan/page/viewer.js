@@ -45,7 +45,7 @@ class View {
         this.image.setAttribute(name, value);
       this.buttons();
     }
-    if (moded) this.points = [];
+    if (moded || data.tool === "add") this.points = []; // an added spot is drawn itself
     if (chosen) this.here = null;
     this.frame.classList.toggle("aim", data.tool !== "look");
     this.paint();

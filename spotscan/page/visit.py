@@ -38,7 +38,7 @@ class Corrections:
     """What was put right by hand, all of it since the scan as it was found."""
 
     removed: tuple[int, ...] = ()
-    added: tuple[tuple[float, float], ...] = ()
+    added: tuple[tuple[float, ...], ...] = ()
     scale: tuple[tuple[float, float], tuple[float, float], float] | None = None
     click_err_px: float = 1.0
 
