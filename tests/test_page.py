@@ -7,7 +7,9 @@ import re
 import time
 import tomllib
 import weakref
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -289,6 +291,31 @@ def test_a_spot_without_an_edge_gets_its_width_from_the_person(seen):
     seen = calm(seen.button(key="set_width").click().run())
     assert here.scan.spots.diameter_mm[-1] == pytest.approx(2.0, rel=0.02)
     assert "drawn_by_hand" in here.scan.spots.flags[-1]
+
+
+def test_a_class_stands_with_its_share_and_what_it_rests_on(seen, monkeypatch):
+    import spotscan
+
+    here = visit(seen)
+    shares = {"spot": 0.7, "angioma": 0.2, "lesion": 0.1}
+    here.scan = replace(here.scan, classes=({"class": "spot", "probabilities": shares},) * len(here.scan.spots))
+    here.keep = {"photo": here.keep["photo"]}
+    asked_for = []
+
+    def saliency(photo, box):
+        asked_for.append((photo.shape, tuple(box)))
+        return SimpleNamespace(box_px=tuple(box), weights=np.ones((8, 8), np.float32))
+
+    monkeypatch.setattr(spotscan, "saliency", saliency, raising=False)
+    seen = calm(seen.run())
+    seen = calm(seen.selectbox(key="spot").set_value(3).run())
+    assert texts()["classes"]["spot"] in words_of(seen)
+    assert "70%" in words_of(seen)
+    seen = calm(seen.toggle(key="why").set_value(True).run())
+    assert asked_for == [(here.scan.photo.rgb.shape, tuple(here.scan.spots.bbox_px[2]))]
+    assert say("spot.why_note") in words_of(seen)
+    seen.session_state["colour_by"] = "class"
+    calm(seen.run())
 
 
 def test_a_length_by_hand_sets_all_sizes(seen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,9 @@ def save(visit: Visit) -> None:
 def _report(visit: Visit) -> bytes:
     from spotscan.report import report_html
 
-    return report_html(visit.scan, visit.verdict(), visit.answers, earlier=visit.earlier()).encode()
+    today = date.today()
+    words = f"{today.day} {today:%B %Y}"
+    return report_html(visit.scan, visit.verdict(), visit.answers, earlier=visit.earlier(), made_on=words).encode()
 
 
 def _json(document: dict[str, Any]) -> bytes:

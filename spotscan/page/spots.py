@@ -183,20 +183,18 @@ def all_spots(visit: Visit) -> None:
 
 def _table(visit: Visit, scan: Scan) -> None:
     marks, heads, names = scan.spots, texts()["table"], choices("classes")
-    columns: dict[str, list[Any]] = {
-        heads["id"]: [int(i) for i in marks.ids],
-        heads["diameter"]: _numbers(marks.diameter_mm if scan.scale else marks.diameter_px),
-        heads["err"]: _numbers(marks.diameter_mm_err),
-        heads["longest"]: _numbers(marks.longest_mm),
-        heads["colour"]: [texts()["colours"].get(name, "") for name in marks.colour],
-    }
+    columns: dict[str, list[Any]] = {heads["id"]: [int(i) for i in marks.ids]}
+    if scan.scale is None:
+        columns[heads["diameter_px"]] = _numbers(marks.diameter_px)
+    else:
+        columns[heads["diameter"]] = _numbers(marks.diameter_mm)
+        columns[heads["err"]] = _numbers(marks.diameter_mm_err)
+        columns[heads["longest"]] = _numbers(marks.longest_mm)
+    columns[heads["colour"]] = [texts()["colours"].get(name, "") for name in marks.colour]
     if scan.density.clusters:
         columns[heads["group"]] = [int(k) or None for k in scan.density.membership]
     if scan.classes is not None:
         columns[heads["class"]] = [names.get(entry["class"], "") for entry in scan.classes]
-    if not scan.scale:
-        columns[heads["diameter_px"]] = columns.pop(heads["diameter"])
-        del columns[heads["err"]], columns[heads["longest"]]
     formats = {name: st.column_config.NumberColumn(format="%.2f") for name in columns if name.endswith(("mm", "px"))}
     st.caption(say("picture.table_note"))
     st.dataframe(

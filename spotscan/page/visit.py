@@ -24,7 +24,14 @@ STEPS: tuple[Step, ...] = ("begin", "signs", "picture", "questions", "result")
 EMERGENCY = URGENCIES[-1]
 URGENT = URGENCIES.index("same_day")  # from here on an earlier result is kept in sight
 _POOL = ThreadPoolExecutor(2, thread_name_prefix="spotscan")  # scans of all sessions: a photo uses every core anyhow
-_SLOW = ("spotscan.pipeline", "skimage.segmentation", "scipy.spatial", "pandas", "spotscan.close_up")
+_SLOW = (
+    "spotscan.page.result",
+    "spotscan.pipeline",
+    "skimage.segmentation",
+    "scipy.spatial",
+    "pandas",
+    "spotscan.close_up",
+)
 
 
 @cache
