@@ -50,6 +50,9 @@ def _app(options: argparse.Namespace) -> int:
         raise UsageError("the page needs Streamlit", "", "install it: pip install 'spotscan[app]'")
     if options.emergency_number:
         os.environ[NUMBER_VARIABLE] = options.emergency_number
+    from spotscan.page.private import keep_private  # loads Streamlit
+
+    keep_private()
     own = {"server.address": options.host, "server.port": options.port, "server.headless": options.no_browser}
     with as_file(files("spotscan.page").joinpath("run.py")) as script:
         sys.argv = ["streamlit", "run", str(script), *_flags({**SETTINGS, **own})]

@@ -26,7 +26,7 @@ def keep_private() -> None:
     """
     net_util.get_external_ip = _unknown
     MultiPartParser.spool_max_size = _IN_MEMORY_BYTES
-    setattr(MemorySessionStorage, "save", _save_for_a_while)  # noqa: B010: mypy guards methods
+    setattr(MemorySessionStorage, "save", _save_for_a_while)  # noqa: B010
 
 
 def _unknown() -> None:
