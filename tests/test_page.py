@@ -19,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 
 from spotscan.cli_app import SETTINGS
 from spotscan.cli_triage import NUMBER_VARIABLE
+from spotscan.flags import FLAGS
 from spotscan.page.words import answered, asked, plain, say, texts
 from spotscan.rules.loading import rulebook
 from spotscan.rules.questionnaire import questions_that_matter
@@ -125,7 +126,9 @@ def test_an_emergency_shows_while_the_photo_is_still_measured(page):
 
 def test_an_earlier_urgent_result_stays_in_sight(page):
     page = say_sign(press(page, say("begin.no_photo")), "seizure", "yes")
-    page = press(page, say("result.mistake"))
+    page = press(page, say("result.add_photo"))
+    assert "Get emergency help now" in " ".join(html_of(page))  # on every step
+    page = press(press(page, say("result.show")), say("result.mistake"))
     assert "Get emergency help now" in " ".join(html_of(page))  # on the way back, too
     page = say_sign(page, "seizure", "no")
     assert not visit(page).is_emergency()
@@ -364,7 +367,7 @@ def test_every_word_of_the_page_is_there_and_used():
     said = set(re.findall(r'(?:say|one_of)\(\s*["\']([a-z_.A-Z-]+)["\']', code))
     known = set(keys_of(texts()))
     assert {key for key in said if "." in key} <= known
-    whole = {"replies", "sources", "references", "findings", "classes", "colours", "table"}
+    whole = {"replies", "flags", "how_to_lay", "sources", "references", "findings", "classes", "colours", "table"}
     whole |= {"shows", "colour_by", "tools", "groups", "viewer", "steps", "save"}
     loose = {key for key in known - said if key.partition(".")[0] not in whole}
     assert loose <= {"begin.tips", "begin.aruco", "begin.px-per-mm", "questions.left", "questions.last"}
@@ -401,6 +404,7 @@ def test_every_answer_and_finding_has_words():
         assert asked(key) == question.ask
         for value in question.choices:
             assert "_" not in answered(key, value)
+    assert set(texts()["flags"]) == set(FLAGS)
     assert set(texts()["classes"]) == {"spot", "angioma", "lesion", "unsure"}
 
 

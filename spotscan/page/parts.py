@@ -32,8 +32,15 @@ def open_page(visit: Visit) -> None:
     """What stands above every step."""
     st.set_page_config(page_title=say("page.title"), page_icon=_file("icon.svg"), layout="wide")
     st.html(Path(_file("page.css")))
-    if visit.step == "begin":
-        return
+    if visit.step != "begin":
+        _steps(visit)
+    if visit.is_emergency() and visit.step != "result":
+        banner(visit.verdict(), small=True)
+        button(say("result.show"), visit.go, "result", type="primary")
+
+
+def _steps(visit: Visit) -> None:
+    """Where the person is on the way."""
     here: dict[str, str] = {visit.step: ' aria-current="step"'}
     names = "".join(
         f"<li{here.get(step, '')}>{place}. <span>{escape(say(f'steps.{step}'))}</span></li>"
@@ -41,9 +48,6 @@ def open_page(visit: Visit) -> None:
     )
     label = escape(say("steps.label"))
     st.html(f'<nav aria-label="{label}"><ol class="steps">{names}</ol></nav>')
-    if visit.is_emergency() and visit.step != "result":
-        banner(visit.verdict(), small=True)
-        button(say("result.show"), visit.go, "result", type="primary")
 
 
 def close_page(visit: Visit) -> None:

@@ -14,7 +14,7 @@ from spotscan.flags import FLAGS
 from spotscan.page import spots, viewer
 from spotscan.page.parts import back, bullets, button, choices, note, one_of, paragraph, title
 from spotscan.page.visit import Visit
-from spotscan.page.words import plain, say
+from spotscan.page.words import flag, plain, say
 from spotscan.types import RGBArray, Scan
 
 _LOOKS_PER_S = 3.0
@@ -152,10 +152,10 @@ def _try(act: Callable[[], None]) -> None:
 def _notes(scan: Scan) -> None:
     """What is wrong with the photo, and what to do."""
     names = [*scan.quality.flags, *(scan.scale.flags if scan.scale else ())]
-    found = [FLAGS[name] for name in dict.fromkeys(names) if name != "no_scale"]
+    found = [flag(name) for name in dict.fromkeys(names) if name != "no_scale"]
     if found:
         with st.expander(say("picture.notes", n=len(found)), expanded=image_quality(scan.quality) == "poor"):
-            bullets(f"{flag.meaning} {flag.todo}" for flag in found)
+            bullets(found)
 
 
 # ---- a photo that cannot be used ----
@@ -165,13 +165,13 @@ def _problem(visit: Visit, error: SpotScanError) -> None:
     """One sentence what is wrong, one what to do, and the photo where it can be shown."""
     title(say("problem.title"))
     if isinstance(error, ReferenceNotFoundError):
-        paragraph(say("problem.reference"))
-    elif isinstance(error, PhotoError):
-        paragraph(say("problem.unreadable"))
-    paragraph(f"{_sentence(error.what)} {_sentence(error.todo)}")
-    if isinstance(error, ReferenceNotFoundError):
+        paragraph(say("problem.several") if len(error.candidates) > 1 else say("problem.reference"))
+        paragraph(choices("how_to_lay")[visit.reference.partition(":")[0]])
         st.image(_preview(visit, error), alt=say("problem.preview"), width="stretch")
         button(say("problem.no_scale"), _measure_again, visit, "none")
+    else:
+        paragraph(say("problem.unreadable") if isinstance(error, PhotoError) else "")
+        paragraph(f"{_sentence(error.what)} {_sentence(error.todo)}")
     button(say("problem.without"), visit.go, "questions", type="primary")
 
 
@@ -196,8 +196,7 @@ def _unusable(visit: Visit) -> None:
     scan = visit.scan
     assert scan is not None
     title(say("problem.title"))
-    flags = [FLAGS[name] for name in scan.quality.flags]
-    bullets(f"{flag.meaning} {flag.todo}" for flag in sorted(flags, key=lambda flag: not flag.unusable))
+    bullets(flag(name) for name in sorted(scan.quality.flags, key=lambda name: not FLAGS[name].unusable))
     paragraph(say("problem.not_judged"))
     st.html(f'<div class="figure"><img alt="{say("problem.preview")}" src="{visit.keep["photo"]}"></div>')
     button(say("problem.without"), visit.go, "questions", type="primary")

@@ -11,11 +11,10 @@ import streamlit as st
 
 import spotscan
 from spotscan.findings import summarise
-from spotscan.flags import FLAGS
 from spotscan.page.parts import button, choices, drawing, note, one_of, paragraph, table, title
 from spotscan.page.viewer import size_words
 from spotscan.page.visit import Corrections, Visit
-from spotscan.page.words import number, plain, say, texts
+from spotscan.page.words import flag, number, plain, say, texts
 from spotscan.types import Scan
 
 _MAP_PX = 640  # of the screen; narrower where the screen is
@@ -74,16 +73,16 @@ def _enlarged(visit: Visit, scan: Scan, i: int) -> None:
     looked_at = None
     if scan.classes is not None and hasattr(spotscan, "saliency") and st.toggle(say("spot.why"), key="why"):
         looked_at = _saliency(visit, scan, i)
-    name = ("close_up", spot_id, looked_at is not None)
-    if name not in visit.keep:
-        visit.keep[name] = close_up(scan, spot_id, saliency=looked_at)
+    kept = ("close_up", spot_id, looked_at is not None)
+    if kept not in visit.keep:
+        visit.keep[kept] = close_up(scan, spot_id, saliency=looked_at)
     words = say("spot.name", id=spot_id) + ": " + size_words(scan, i)
-    st.image(visit.keep[name], caption=plain(words), alt=words, width="stretch")
+    st.image(visit.keep[kept], caption=plain(words), alt=words, width="stretch")
     if looked_at is not None:
         st.caption(say("spot.why_note"))
     table(_facts(scan, i), (say("spot.head"), ""))
-    for flag in scan.spots.flags[i]:
-        note(f"{FLAGS[flag].meaning} {FLAGS[flag].todo}".strip())
+    for name in scan.spots.flags[i]:
+        note(flag(name))
     if "not_measured" in scan.spots.flags[i]:
         _ask_size(visit, scan, i)
     button(say("spot.remove"), remove, visit, spot_id, key="remove", icon=":material/delete:")

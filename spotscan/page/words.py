@@ -41,6 +41,11 @@ def number(value: float | None, unit: str = "", err: float | None = None) -> str
     return f"{value:.{digits}f}{spread} {unit}".strip()
 
 
+def flag(name: str) -> str:
+    """What is wrong with a photo or a spot, and what helps."""
+    return str(texts()["flags"][name])
+
+
 def asked(key: str) -> str:
     """What an answer or a finding is called: the question, or the finding in words."""
     question = rulebook().questions.get(key)
