@@ -14,13 +14,15 @@ from spotscan.measure import in_plane, measure_spots
 from spotscan.pipeline import assemble
 from spotscan.quality import judge_quality
 from spotscan.references.by_hand import scale_by_hand
-from spotscan.segment.by_hand import label_by_hand
-from spotscan.types import FloatArray, Measurements, Photo, Scale, Scan
+from spotscan.segment.by_hand import label_by_hand, relabel
+from spotscan.types import FloatArray, Measurements, Photo, Scale, Scan, Spots
 from spotscan.view import view_for_spots
 
 Point = Sequence[float]
 # Known marks measured again beside those added: their edges tell the blur of the lens, and this many tell it well.
 _WITNESSES = 12
+# An outline becomes the label of the next try: each finds some more marks of real photos, a fourth hardly any.
+_TRIES = 3
 # 1-sigma error of a circle drawn by eye, as a share: that of a mark of which no boundary was found.
 _DRAWN_ERR = 0.2
 
@@ -96,14 +98,8 @@ def _measured(
     places, ids, known = list(wanted.values()), np.array(list(wanted)), len(marks)
     labelled = label_by_hand(view_for_spots(scan.photo, scale), scan.skin, scale, marks.contours_px, places)
     answer = labelled.snr[known:]
-    seen = np.flatnonzero(answer > 0)
-    rows = (
-        {*(known + seen).tolist(), *_witnesses(marks, np.array([place[:2] for place in places]))} if len(seen) else ()
-    )
-    measured = measure_spots(scan.photo, labelled, scan.skin, scale, rows=rows)
-    measured = _rows(measured, np.arange(len(measured) - len(seen), len(measured)))  # after the witnesses
-    # Texture, too, answers where a person points, but it has no edge.
-    sure = np.array(["low_contrast" not in flags and "too_small" not in flags for flags in measured.flags], bool)
+    seen, witnesses = np.flatnonzero(answer > 0), _witnesses(marks, np.array([place[:2] for place in places]))
+    measured, sure = _measured_again(scan, scale, labelled, known + seen, witnesses)
     drawn = np.concatenate([np.flatnonzero(answer == 0), seen[~sure]])
     both = _joined(_rows(measured, np.flatnonzero(sure)), in_plane(_as_drawn([places[k] for k in drawn]), scale))
     flags = tuple((*flags, "added_by_hand") for flags in both.flags)
@@ -111,9 +107,29 @@ def _measured(
     return _rows(both, np.argsort(both.ids))
 
 
+def _measured_again(
+    scan: Scan, scale: Scale | None, labelled: Spots, rows: NDArray[np.intp], witnesses: Sequence[int]
+) -> tuple[Measurements, NDArray[np.bool_]]:
+    """Measure these rows, each again from its own outline where its label meant another mark; and which have an edge.
+
+    Texture, too, answers where a person points, but it has no edge.
+    """
+    for _ in range(_TRIES):
+        wanted = {*rows.tolist(), *witnesses} if len(rows) else ()
+        measured = measure_spots(scan.photo, labelled, scan.skin, scale, rows=wanted)
+        measured = _rows(measured, np.arange(len(measured) - len(rows), len(measured)))  # after the witnesses
+        sure = np.array(["low_contrast" not in f and "too_small" not in f for f in measured.flags], bool)
+        if sure.all():
+            break
+        unsure = np.flatnonzero(~sure)
+        labelled = relabel(labelled, {int(rows[k]) + 1: measured.contours_px[k] for k in unsure})
+    return measured, sure
+
+
 def _witnesses(marks: Measurements, places_px: FloatArray) -> list[int]:
     """Rows of well measured marks near the places."""
-    good = np.flatnonzero(np.isfinite(marks.diameter_px) & [not flags for flags in marks.flags])
+    clear = np.array([not flags for flags in marks.flags], bool)
+    good = np.flatnonzero(clear & np.isfinite(marks.diameter_px))
     apart = np.hypot(*(marks.centre_px[good, None] - places_px).T).min(axis=0) if len(good) else np.zeros(0)
     return [int(row) for row in good[np.argsort(apart, kind="stable")[:_WITNESSES]]]
 

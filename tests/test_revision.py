@@ -281,3 +281,10 @@ def test_speed_at_twelve_megapixels() -> None:
         revise(scan, removed=[6, 51], added=added, scale=((100, 100), (900, 100), 20.0))
         best = min(best, time.perf_counter() - start)
     assert best < 0.6  # 0.3 s on a quiet machine
+
+
+def test_the_only_mark_may_be_one_added_by_hand(scan: Scan) -> None:
+    i = next(i for i, flags in enumerate(scan.spots.flags) if not flags)
+    again = revise(scan, removed=scan.spots.ids, added=[tuple(scan.spots.centre_px[i])])
+    assert again.spots.ids == (len(scan.spots) + 1,)
+    assert again.spots.diameter_mm[0] == pytest.approx(scan.spots.diameter_mm[i], rel=0.03)

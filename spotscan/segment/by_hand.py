@@ -6,7 +6,7 @@ A person who points leaves some tens of places and scales to look at instead of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -84,9 +84,7 @@ def label_by_hand(
     p, sizes = params or PointedParams(), SegmentParams()
     labels = np.zeros(view.rgb.shape[:2], np.int32)
     for i, outline in enumerate(outlines_px):
-        if len(outline):
-            points = np.rint(view.from_photo(outline) * 16).astype(np.int32)
-            cv2.fillPoly(labels, [points], i + 1, shift=4)
+        _fill(labels, outline, view.factor, i + 1)
     mask = np.asarray(
         cv2.resize(skin.mask.astype(np.uint8), labels.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8
     )
@@ -99,6 +97,22 @@ def label_by_hand(
         radius = place[2] / 2 / view.factor if len(place) > 2 else None
         snr[k] = _label_one(labels, len(outlines_px) + k + 1, view, mask, at, radius, scale is not None, p, sizes)
     return Spots(labels, view.factor, np.concatenate([np.full(len(outlines_px), np.nan), snr]))
+
+
+def relabel(spots: Spots, outlines_px: Mapping[int, FloatArray]) -> Spots:
+    """The labels with some of them, from 1, given new outlines (photo px); other labels stay whole."""
+    labels = np.where(np.isin(spots.labels, list(outlines_px)), 0, spots.labels)
+    new = np.zeros_like(labels)
+    for label, outline in outlines_px.items():
+        _fill(new, outline, spots.factor, label)
+    return Spots(np.where(labels > 0, labels, new), spots.factor, spots.snr)
+
+
+def _fill(labels: NDArray[np.int32], outline_px: FloatArray, factor: float, label: int) -> None:
+    """Fill a polygon, in place; an empty one is nothing."""
+    if len(outline_px):
+        points = np.rint(((outline_px + 0.5) / factor - 0.5) * 16).astype(np.int32)
+        cv2.fillPoly(labels, [points], label, shift=4)
 
 
 def _label_one(
