@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -152,7 +153,8 @@ class Visitor:
 
     def choose(self, words: str) -> None:
         """Choose one of some buttons in a row, or of a list."""
-        self.page.get_by_role("radio", name=words, exact=True).locator("visible=true").first.click()
+        exact = re.compile(f"^\\s*{re.escape(words)}\\s*$")
+        self.page.locator('button[role="radio"], [data-testid="stRadio"] label').filter(has_text=exact).first.click()
         self.settle()
 
     def upload(self, data: bytes, name: str = "photo.jpg", kind: str = "image/jpeg") -> None:

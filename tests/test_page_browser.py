@@ -211,7 +211,8 @@ def test_keys_alone_lead_from_a_photo_to_a_result(visitor):
             here = page.evaluate(
                 "() => { let e = document.activeElement;"
                 " while (e?.shadowRoot?.activeElement) e = e.shadowRoot.activeElement;"
-                " return (e?.getAttribute('aria-label') ?? '') + ' ' + (e?.innerText ?? ''); }"
+                " if (!e || ['BODY', 'MAIN'].includes(e.tagName)) return '';"
+                " return (e.getAttribute('aria-label') ?? '') + ' ' + e.innerText; }"
             )
             if words in here:
                 return
