@@ -81,8 +81,8 @@ class Step:
 
 GLASS_WORDS = (
     ("Press", "Press the side of a clear glass firmly on the spots, and look at them through it."),
-    ("They fade", "Under the glass the spots fade or vanish: answer that they fade."),
-    ("They stay", "Under the glass the spots stay as they are: answer that they do not fade."),
+    ("They vanish", "Under the glass all of the spots vanish."),
+    ("They stay", "Some of the spots stay, or they fade only partly. One spot that stays is enough."),
 )
 # Skin, its shade, the spots, and the skin that a pressing glass has made pale.
 _TONES = {
@@ -91,11 +91,12 @@ _TONES = {
 }
 # x, y, radius of the spots that come to lie under the glass, and of those beside it.
 _UNDER = ((90, 98, 6), (112, 80, 5), (117, 114, 5), (139, 97, 6), (100, 122, 4), (148, 122, 4), (140, 74, 4))
+_STAYS = (1, 1, 0.35, 1, 1, 0.35, 0.35)
 _BESIDE = ((38, 80, 5), (24, 112, 4), (46, 136, 5), (210, 82, 4), (218, 118, 5), (204, 142, 4), (30, 52, 4))
 
 
 def glass_test(tone: Tone = "light", words: Sequence[tuple[str, str]] = GLASS_WORDS) -> tuple[Step, ...]:
-    """The glass test: press a clear glass on the spots; they fade; they do not.
+    """The glass test: press a clear glass on the spots; they all vanish; some stay or fade only partly.
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ def glass_test(tone: Tone = "light", words: Sequence[tuple[str, str]] = GLASS_WO
     tuple of Step
         Each with a picture of 240 x 180, whose title and description are those words.
     """
-    drawings = (_pressing(tone), _pressed(tone, faded=True), _pressed(tone, faded=False))
+    drawings = (_pressing(tone), _pressed(tone, stays=()), _pressed(tone, stays=_STAYS))
     return tuple(
         Step(title, text, _picture(title, text, drawing))
         for (title, text), drawing in zip(words, drawings, strict=True)
@@ -161,10 +162,12 @@ def _pressing(tone: Tone) -> Iterable[str]:
     yield _arrow(184, 20)
 
 
-def _pressed(tone: Tone, faded: bool) -> Iterable[str]:
+def _pressed(tone: Tone, stays: Iterable[float]) -> Iterable[str]:
+    """The glass on the spots; `stays` is how much of each of those under it is still seen, 0 to 1."""
     yield _skin(tone)
     yield _dots(tone, _BESIDE)
     # Pressed skin is pale whether or not the spots are.
     yield f'<rect x="74" y="60" width="88" height="76" rx="30" fill="{_TONES[tone][3]}"/>'
-    yield _dots(tone, _UNDER, 0.1 if faded else 1.0)
+    for spot, share in zip(_UNDER, stays, strict=False):
+        yield _dots(tone, [spot], share)
     yield _glass("translate(64 98)")
