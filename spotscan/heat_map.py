@@ -13,8 +13,8 @@ from spotscan.groups import DARK, WHITE, as_hex
 from spotscan.pen import cover_private, font
 from spotscan.types import FloatArray, RGBArray, Scan
 
-# Marks within two sigma of the kernel where they stand as in the mean: with fewer, chance would draw the map (10 scatter
-# by a third).
+# Marks within two sigma of the kernel where they stand as in the mean; 10 scatter by a third, and fewer would have
+# chance draw the map.
 _IN_KERNEL = 10.0
 _CELLS = 256  # on the long side of the grid; a kernel is many times as wide
 _BELIEVED = 0.2  # of the scale at the reference: beyond, the plane of the reference says nothing (as in `density`)

@@ -277,10 +277,10 @@ def test_speed_at_twelve_megapixels() -> None:
     added = [tuple(scan.spots.centre_px[i]) for i in (5, 50)] + [tuple(xy) for xy in places]
     best = 9.0
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         revise(scan, removed=[6, 51], added=added, scale=((100, 100), (900, 100), 20.0))
-        best = min(best, time.perf_counter() - start)
-    assert best < 0.6  # 0.3 s on a quiet machine
+        best = min(best, time.process_time() - start)
+    assert best < 0.4  # of the processor; the person waits less than 0.3 s on a quiet machine
 
 
 def test_the_only_mark_may_be_one_added_by_hand(scan: Scan) -> None:
