@@ -23,6 +23,9 @@ SETTINGS: dict[str, Any] = {
     "server.maxUploadSize": 100,  # MB; a JPEG of 108 megapixels has about 40
     "server.fileWatcherType": "none",
     "server.headless": False,  # opens the browser
+    # Garbage is collected where a photo is dropped. After every run, also of those that only ask how far a scan is, all
+    # threads would wait for it 0.1 s and more: on a busy machine a scan of 2 s took a minute.
+    "runner.postScriptGC": False,
     "client.showErrorDetails": "none",  # never a traceback
     "client.toolbarMode": "minimal",
     "theme.primaryColor": "#1f5fa8",  # white on it, and it on white: 6.4 to 1

@@ -17,7 +17,7 @@ from spotscan.page.visit import Visit
 from spotscan.page.words import flag, plain, say
 from spotscan.types import RGBArray, Scan
 
-_LOOKS_PER_S = 3.0
+_LOOK_EVERY_S = 0.5
 
 
 def working(visit: Visit) -> None:
@@ -25,7 +25,7 @@ def working(visit: Visit) -> None:
     if visit.upload is None:
         return
     if visit.job is not None:
-        st.fragment(_wait, run_every=1 / _LOOKS_PER_S)(visit)
+        st.fragment(_wait, run_every=_LOOK_EVERY_S)(visit)
     else:
         note(say("picture.ready") if _usable(visit) else say("problem.short"))
 

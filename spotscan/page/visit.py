@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -123,6 +124,7 @@ class Visit:
         self.upload = self.job = self.found = self.scan = self.error = self.selected = None
         self.corrections, self.history, self.points, self.tool = Corrections(), [], [], "look"
         self.keep = {}
+        gc.collect()  # here, for Streamlit is told not to after every run: see `spotscan.cli_app.SETTINGS`
 
     def look(self) -> bool:
         """Take the scan over once it is there; True where something is new."""
