@@ -563,3 +563,27 @@ def upward(name: str) -> list[tuple[Any, Any]]:
         every = frozenset(fact.values)
         return [(frozenset([value]), every) for value in fact.values]
     return []
+
+
+def test_marks_that_could_not_be_told_count_as_not_judged():
+    answers = {"fever": "yes", "blanching": "blanches", "age_years": 30}
+    mix = {"spot": 0.1, "angioma": 0.8, "lesion": 0.1}
+    found = {"count": 5, "max_diameter_mm": 4.0, "image_quality": "good"}
+
+    def judged(share_unsure, class_mix=mix):
+        spots = [{"class": "unsure" if i < share_unsure * 5 else "angioma"} for i in range(5)]
+        return spotscan.triage(answers, {"findings": {**found, "class_mix": class_mix}, "spots": spots})
+
+    missing, unsure, sure = judged(0, None), judged(0.6), judged(0.4)
+    assert unsure.urgency == missing.urgency == "emergency_now"
+    assert sure.urgency == "same_day"
+    assert any("could not be told" in str(entry) for entry in unsure.to_dict()["not_judged"])
+
+
+@pytest.mark.parametrize("spot", [0.02, 0.5, 0.98])
+def test_what_does_not_fade_and_is_large_is_for_today_whatever_the_photo_seems_to_show(spot):
+    answers = {"blanching": "does_not_blanch", "onset": "days", "fever": "no"}
+    mix = {"spot": spot, "angioma": 0.98 - spot if spot < 0.98 else 0.01, "lesion": 0.02 if spot < 0.98 else 0.01}
+    for found in ({"count": 3, "max_diameter_mm": 3.1}, {"count": 80, "max_diameter_mm": 1.0}):
+        findings = {"findings": {**found, "class_mix": mix, "image_quality": "good"}}
+        assert spotscan.triage(answers, findings).urgency in ("same_day", "emergency_now")

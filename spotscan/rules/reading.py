@@ -364,7 +364,11 @@ def _add_classes(
         known["class_missing"] = True
         problems.append(_note(book.photo_notes, "no_classes"))
     if isinstance(spots, list):
-        known["n_lesion"] = float(sum(isinstance(spot, Mapping) and spot.get("class") == "lesion" for spot in spots))
+        kinds = [spot.get("class") for spot in spots if isinstance(spot, Mapping)]
+        if 2 * kinds.count("unsure") > len(kinds) and "class_missing" not in known:  # no word on most is no word
+            known["class_missing"] = True
+            problems.append(_note(book.photo_notes, "unsure_classes"))
+        known["n_lesion"] = float(kinds.count("lesion"))
 
 
 def _flags(findings: Mapping[Any, Any]) -> list[Any]:
