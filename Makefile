@@ -2,7 +2,7 @@
 PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help check test bench docs app
+.PHONY: help check test bench notebooks docs app
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -17,6 +17,9 @@ test:  ## all tests
 
 bench:  ## accuracy and speed, ours and peers', into benchmarks/RESULTS.md
 	$(PYTHON) -m benchmarks
+
+notebooks:  ## run the notebooks on a tiny set made on the spot; needs the extra notebooks
+	$(PYTHON) -m pytest --nbmake --nbmake-timeout 900 notebooks
 
 app:  ## the page, in the browser
 	$(PYTHON) -m spotscan app

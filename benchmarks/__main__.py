@@ -15,7 +15,20 @@ from benchmarks import report, synth
 from benchmarks.data import MissingData
 from spotscan._version import __version__
 
-NAMES = ("detection", "synth", "scale", "bank_card", "coins", "ruler", "dots", "skin", "triage", "batch", "speed")
+NAMES = (
+    "detection",
+    "classes",
+    "synth",
+    "scale",
+    "bank_card",
+    "coins",
+    "ruler",
+    "dots",
+    "skin",
+    "triage",
+    "batch",
+    "speed",
+)
 
 HEAD = """# Results
 

@@ -36,6 +36,21 @@ TARGETS = (
     Target("synth", "f1_dark", "F1, drawn, dark skin", ">= 0.93", low=0.93),
     Target("detection", "alarms_mean", "false alarms per other photo, mean", "<= 1", high=1),
     Target("detection", "alarms_median", "false alarms per other photo, median", "0", high=0),
+    Target("classes", "balanced_accuracy", "classes, boxed photos: balanced accuracy", ">= 0.80", low=0.8),
+    Target("classes", "recall_spot", "classes: recall of spot", ">= 0.80", low=0.8),
+    *(
+        Target("classes", f"auc_{name}", f"classes: AUC of {name} against the rest", ">= 0.92", low=0.92)
+        for name in ("spot", "angioma", "lesion")
+    ),
+    Target("classes", "ece", "classes: expected calibration error", "<= 0.08", high=0.08),
+    Target(
+        "classes", "balanced_accuracy_covered", "classes: balanced accuracy of the surest 80 %", ">= 0.88", low=0.88
+    ),
+    Target("classes", "angioma_recall_dermoscopic", "held-out HAM10000: recall of angioma", ">= 0.90", low=0.9),
+    Target("classes", "lesion_recall_dermoscopic", "held-out HAM10000: recall of lesion", ">= 0.95", low=0.95),
+    Target("classes", "lesion_recall_clinical", "held-out PAD-UFES-20: recall of lesion", ">= 0.95", low=0.95),
+    Target("classes", "onnxruntime_crops_per_s", "classes: crops a second on one core", ">= 400", low=400),
+    Target("classes", "classify_80_s", "classes: 80 marks of a photo, s", "<= 0.25", high=0.25),
     Target("synth", "diameter_median_abs_%", "diameter, drawn, median absolute error, %", "<= 3", high=3),
     Target("synth", "diameter_p95_abs_%", "diameter, drawn, 95th percentile, %", "<= 10", high=10),
     Target("synth", "within_2_sigma", "truth within 2 stated sigma", "0.90 to 0.99", low=0.9, high=0.99),

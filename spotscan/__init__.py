@@ -11,6 +11,8 @@ from spotscan._version import __version__
 from spotscan.errors import AnswersError, InputError, PhotoError, ReferenceNotFoundError, SpotScanError, UsageError
 
 if TYPE_CHECKING:
+    from spotscan.boxes import classify as classify
+    from spotscan.boxes import saliency as saliency
     from spotscan.pipeline import scan as scan
     from spotscan.revision import revise as revise
     from spotscan.rules import Triage as Triage
@@ -27,7 +29,9 @@ __all__ = [
     "Triage",
     "UsageError",
     "__version__",
+    "classify",
     "revise",
+    "saliency",
     "scan",
     "triage",
 ]
@@ -43,6 +47,10 @@ def __getattr__(name: str) -> Any:
         from spotscan.revision import revise
 
         return revise
+    if name in ("classify", "saliency"):
+        from spotscan import boxes
+
+        return getattr(boxes, name)
     if name == "Scan":
         from spotscan.types import Scan
 

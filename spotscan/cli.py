@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from spotscan._version import __version__
 from spotscan.cli_app import add_app_command
 from spotscan.cli_batch import add_commands as add_batch_command
+from spotscan.cli_classify import add_classify_command
+from spotscan.cli_learn import add_commands as add_learn_commands
 from spotscan.cli_references import add_references_command, with_picture
 from spotscan.cli_triage import add_commands as add_triage_commands
 from spotscan.cli_triage import add_emergency_number, triage_text
@@ -61,6 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     scan.add_argument("--answers", metavar="FILE", help="answers for the triage, YAML or JSON; see `spotscan ask`")
     add_emergency_number(scan)
     scan.add_argument(
+        "--keep-no-marks",
+        action="store_true",
+        help="keep also what the network takes for no mark at all: hair, pore, crease, shadow, glare, cloth, print",
+    )
+    scan.add_argument(
         "--out", metavar="DIR", help="write <stem>.scan.json, <stem>.spots.csv and <stem>.overlay.png there"
     )
     scan.add_argument(
@@ -71,8 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     scan.add_argument("--report", metavar="FILE", help="write a report to read and print: one HTML file")
     scan.set_defaults(run=_scan)
 
+    add_classify_command(commands, DISCLAIMER)
     add_batch_command(commands, DISCLAIMER)
     add_triage_commands(commands, DISCLAIMER)
+    add_learn_commands(commands, DISCLAIMER)
     add_references_command(commands)
     add_app_command(commands)
 
@@ -96,7 +105,13 @@ def _scan(options: argparse.Namespace) -> int:
         answers = read_answers_file(options.answers)  # a wrong file is said before a photo is read
     try:
         with _quiet_decoders():
-            result = scan(options.photo, options.reference, answers, emergency_number=options.emergency_number)
+            result = scan(
+                options.photo,
+                options.reference,
+                answers,
+                emergency_number=options.emergency_number,
+                keep_no_marks=options.keep_no_marks,
+            )
     except ReferenceNotFoundError as error:
         if options.out is None or not error.candidates:
             raise

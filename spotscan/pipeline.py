@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from spotscan.classes import Classes, classify_marks
 from spotscan.density import measure_density
 from spotscan.findings import summarise
 from spotscan.measure import measure_spots
@@ -25,6 +28,7 @@ def scan(
     answers: Mapping[Any, Any] | None = None,
     *,
     emergency_number: str | None = None,
+    keep_no_marks: bool = False,
 ) -> Scan:
     """Measure the spots in one photo.
 
@@ -39,11 +43,13 @@ def scan(
         Answers for the triage, see `spotscan.triage`; an empty mapping asks for the photo's word alone.
     emergency_number : str, optional
         What the triage tells to call.
+    keep_no_marks : bool
+        Keep also what the network takes for no mark at all (hair, pore, crease, shadow, glare, cloth, print).
 
     Returns
     -------
     Scan
-        `classes` is None in this version; `triage` is None without answers.
+        `triage` is None without answers.
 
     Raises
     ------
@@ -53,6 +59,8 @@ def scan(
         If `photo` cannot be read.
     ReferenceNotFoundError
         If a reference was asked for by name and is not in the photo.
+    InputError
+        If the network's weights are missing or altered.
     """
     parse_reference(reference)  # a wrong call is said before a photo is read
     picture = read_photo(photo)
@@ -62,8 +70,18 @@ def scan(
     quality = judge_quality(picture, skin, scale)
     spots = find_spots(view, skin, scale)
     measurements = measure_spots(picture, spots, skin, scale)
-    result = assemble(picture, scale, quality, skin, measurements)
+    found = classify_found(picture, measurements)
+    if not keep_no_marks:
+        rows = np.flatnonzero(found.is_mark)
+        found, measurements = found.take(rows), replace(measurements.take(rows), numbers=())
+    result = assemble(picture, scale, quality, skin, measurements, found.to_dicts())
     return result if answers is None else replace(result, triage=_judge(result, answers, emergency_number))
+
+
+def classify_found(photo: Photo, marks: Measurements) -> Classes:
+    """What measured marks look like, by the boxes of their boundaries, as a person would draw them."""
+    size = marks.bbox_px[:, 2:]
+    return classify_marks(photo.rgb, marks.bbox_px[:, :2] + size / 2, np.sqrt(size.prod(axis=1)))
 
 
 def assemble(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spotscan.errors import UsageError
 from spotscan.measure import in_plane, measure_spots
-from spotscan.pipeline import assemble
+from spotscan.pipeline import assemble, classify_found
 from spotscan.quality import judge_quality
 from spotscan.references.by_hand import scale_by_hand
 from spotscan.segment.by_hand import label_by_hand, relabel
@@ -54,8 +54,7 @@ def revise(
     Returns
     -------
     Scan
-        Density, clusters and quality follow; classes of the kept marks stay, those of added marks are asked for
-        where there is a classifier. `triage` is None: it is to be asked anew.
+        Density, clusters, quality and classes follow. `triage` is None: it is to be asked anew.
 
     Raises
     ------
@@ -74,12 +73,13 @@ def revise(
         plane = scale_by_hand(scan.photo, *scale, click_err_px=click_err_px, before=scan.scale)
         quality = judge_quality(scan.photo, scan.skin, plane)
     kept = np.flatnonzero(~np.isin(scan.spots.ids, list(removed)))
-    marks = in_plane(_rows(scan.spots, kept), plane)
+    marks = in_plane(scan.spots.take(kept), plane)
     first = max(scan.spots.ids, default=0) + 1
     wanted = {first + k: place for k, place in enumerate(places) if first + k not in set(removed)}
-    new = _measured(scan, plane, marks, wanted) if wanted else _rows(marks, np.zeros(0, int))
-    classes = None if scan.classes is None else tuple(scan.classes[i] for i in kept) + _classes(scan.photo, new)
-    return assemble(scan.photo, plane, quality, scan.skin, _joined(marks, new), classes)
+    if wanted:
+        marks = _joined(marks, _measured(scan, plane, marks, wanted))
+    classes = None if scan.classes is None else _classes(scan.photo, marks)
+    return assemble(scan.photo, plane, quality, scan.skin, marks, classes)
 
 
 def _checked(photo: Photo, place: Point) -> tuple[float, ...]:
@@ -101,10 +101,10 @@ def _measured(
     seen, witnesses = np.flatnonzero(answer > 0), _witnesses(marks, np.array([place[:2] for place in places]))
     measured, sure = _measured_again(scan, scale, labelled, known + seen, witnesses)
     drawn = np.concatenate([np.flatnonzero(answer == 0), seen[~sure]])
-    both = _joined(_rows(measured, np.flatnonzero(sure)), in_plane(_as_drawn([places[k] for k in drawn]), scale))
+    both = _joined(measured.take(np.flatnonzero(sure)), in_plane(_as_drawn([places[k] for k in drawn]), scale))
     flags = tuple((*flags, "added_by_hand") for flags in both.flags)
     both = replace(both, flags=flags, numbers=tuple(ids[np.concatenate([seen[sure], drawn])].tolist()))
-    return _rows(both, np.argsort(both.ids))
+    return both.take(np.argsort(both.ids))
 
 
 def _measured_again(
@@ -117,7 +117,7 @@ def _measured_again(
     for _ in range(_TRIES):
         wanted = {*rows.tolist(), *witnesses} if len(rows) else ()
         measured = measure_spots(scan.photo, labelled, scan.skin, scale, rows=wanted)
-        measured = _rows(measured, np.arange(len(measured) - len(rows), len(measured)))  # after the witnesses
+        measured = measured.take(np.arange(len(measured) - len(rows), len(measured)))  # after the witnesses
         sure = np.array(["low_contrast" not in f and "too_small" not in f for f in measured.flags], bool)
         if sure.all():
             break
@@ -161,16 +161,6 @@ def _as_drawn(places: Sequence[tuple[float, ...]]) -> Measurements:
     )
 
 
-def _rows(marks: Measurements, rows: NDArray[np.intp]) -> Measurements:
-    """Some of the marks, with their numbers."""
-    picked: dict[str, Any] = {}
-    for field in fields(marks):
-        values = marks.ids if field.name == "numbers" else getattr(marks, field.name)
-        if values is not None:
-            picked[field.name] = values[rows] if isinstance(values, np.ndarray) else tuple(values[i] for i in rows)
-    return Measurements(**picked)
-
-
 def _joined(first: Measurements, second: Measurements) -> Measurements:
     """The marks of both, in their order."""
     if not len(second):
@@ -189,12 +179,7 @@ def _joined(first: Measurements, second: Measurements) -> Measurements:
 
 
 def _classes(photo: Photo, marks: Measurements) -> tuple[dict[str, Any], ...]:
-    """What the classifier says of marks; nothing of those without a size, and where there is no classifier."""
-    import spotscan
-
-    nothing = {"class": None, "probabilities": None}
+    """What the marks look like, each with the others in mind; nothing of those without a size."""
     sized = np.flatnonzero(np.isfinite(marks.bbox_px).all(axis=1))
-    classify = getattr(spotscan, "classify", None)
-    said = classify(photo.rgb, marks.bbox_px[sized]) if classify is not None and len(sized) else ()
-    by_row = dict(zip(sized.tolist(), said, strict=False))
-    return tuple(by_row.get(i, nothing) for i in range(len(marks)))
+    said = dict(zip(sized.tolist(), classify_found(photo, marks.take(sized)).to_dicts(), strict=True))
+    return tuple(said.get(i, {"class": None, "probabilities": None}) for i in range(len(marks)))

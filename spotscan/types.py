@@ -6,7 +6,7 @@ x to the right, y down. What could not be measured is NaN (in arrays) or None (e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -273,6 +273,15 @@ class Measurements:
     def ids(self) -> tuple[int, ...]:
         """The number of each mark, rising."""
         return self.numbers or tuple(range(1, len(self) + 1))
+
+    def take(self, rows: NDArray[np.intp]) -> Measurements:
+        """Some of the marks, by row, with their numbers."""
+        picked: dict[str, Any] = {}
+        for column in fields(self):
+            values = self.ids if column.name == "numbers" else getattr(self, column.name)
+            if values is not None:
+                picked[column.name] = values[rows] if isinstance(values, np.ndarray) else tuple(values[i] for i in rows)
+        return Measurements(**picked)
 
 
 @dataclass(frozen=True, eq=False)

@@ -207,7 +207,7 @@ def test_ctrl_c_ends_it_in_one_line_and_it_goes_on(whole, tmp_path):
     run = start(whole / "photos", out, "--quiet", workers=1)
     while run.poll() is None and not (out / "journal.jsonl").exists():
         time.sleep(0.01)
-    time.sleep(0.2)
+    time.sleep(0.05)
     os.killpg(run.pid, signal.SIGINT)
     _, err = run.communicate(timeout=60)
     assert run.returncode == 130, err

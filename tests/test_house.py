@@ -23,7 +23,7 @@ PACKAGE = ROOT / "spotscan"
 
 # The layers: what each module of the package may import of it. A name with `*` is a family of modules.
 GROUND = {"_version", "errors", "flags", "types"}
-TOOLS = {"colour", "geometry", "regions", "view", "card_layout"}
+TOOLS = {"colour", "geometry", "regions", "view", "card_layout", "crops"}
 STAGES = {"photo", "references", "skin", "quality", "segment", "measure", "density"}
 PARTS = {"lettering": "skin"}  # parts of a stage under a name of their own
 LAYERS: dict[str, set[str]] = {
@@ -33,6 +33,14 @@ LAYERS: dict[str, set[str]] = {
     # Parts of a stage, `<stage>/` or `<stage>_*`, belong to it alone.
     **{f"{stage}*": GROUND | TOOLS | {f"{stage}*"} for stage in STAGES},
     "findings": GROUND,
+    # The network: its weights, what it says of a mark, and why.
+    "weights": GROUND,
+    "alike": GROUND | TOOLS,
+    "classes": GROUND | TOOLS | {"weights", "alike"},
+    "occlusion": GROUND | TOOLS | {"weights", "classes"},
+    "boxes": GROUND | {"photo", "classes", "occlusion"},
+    # Making and judging it: torch and its like are imported here alone.
+    "learn*": GROUND | TOOLS | {"learn*", "photo", "segment", "findings", "weights", "alike", "classes", "synth*"},
     "rules*": GROUND | {"rules*"},  # the triage: data, and an engine that knows no medicine
     # Pictures and pages of a scan, each from those before it.
     "groups": GROUND | TOOLS,
@@ -46,17 +54,20 @@ LAYERS: dict[str, set[str]] = {
     "report*": GROUND
     | {"report*", "groups", "close_up", "heat_map", "charts", "drawings", "overlay", "export", "rules*"},
     "card": GROUND | TOOLS,
-    "pipeline": GROUND | TOOLS | STAGES | {"findings", "rules*"},
-    "revision": GROUND | TOOLS | STAGES | {"pipeline", "references*", "segment*", "__init__"},
+    "pipeline": GROUND | TOOLS | STAGES | {"classes", "findings", "rules*"},
+    "revision": GROUND | TOOLS | STAGES | {"pipeline", "references*", "segment*"},
     # A folder of photos: files, processes and tables around the one scan.
-    "batch*": GROUND | {"batch*", "pipeline", "photo", "references", "export", "findings", "rules*"},
+    "batch*": GROUND | {"batch*", "pipeline", "photo", "references", "export", "findings", "rules*", "weights"},
     "cli": GROUND
-    | {"pipeline", "export", "report*", "card", "cli_batch", "cli_references", "cli_triage", "cli_app", "rules*"},
+    | {"pipeline", "export", "report*", "card", "rules*", "cli_app", "cli_batch", "cli_classify", "cli_learn"}
+    | {"cli_references", "cli_triage"},
     "cli_app": GROUND | {"cli_triage", "page*"},
     "cli_batch": GROUND | {"batch*", "cli_triage"},
+    "cli_classify": GROUND | {"boxes", "export", "weights"},
+    "cli_learn": GROUND | {"learn*"},
     "cli_references": GROUND | {"photo", "references", "references*", "overlay"},
     "cli_triage": GROUND | {"rules*"},
-    "__init__": GROUND | {"pipeline", "revision", "rules*"},
+    "__init__": GROUND | {"boxes", "pipeline", "revision", "rules*"},
     "__main__": {"cli"},
     # The page calls the library; nothing imports the page, and Streamlit is imported in it alone.
     "page*": GROUND
@@ -107,7 +118,7 @@ def family(name: str) -> str:
     stage = PARTS.get(name) or name.replace(".", "_").partition("_")[0]
     if stage in STAGES and name != stage:
         return f"{stage}*"
-    return f"{stage}*" if stage in ("synth", "rules", "batch", "page", "report") else name
+    return f"{stage}*" if stage in ("synth", "rules", "batch", "learn", "page", "report") else name
 
 
 def own_imports(path: Path) -> set[str]:
@@ -139,25 +150,30 @@ def test_imports_run_downward_only(name):
 @pytest.mark.parametrize("name", list(modules()))
 def test_nothing_slow_or_foreign_is_imported(name):
     top = {full.partition(".")[0] for full in imports(modules()[name])}
-    assert not top & (FOREIGN - ({"streamlit"} if family(name) == "page*" else set()))
+    allowed = {"page*": {"streamlit"}, "learn*": {"torch", "sklearn", "matplotlib"}}.get(family(name), set())
+    assert not top & (FOREIGN - allowed)
 
 
 def test_third_party_imports_are_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     declared = " ".join(project["dependencies"])
-    with_extras = {"batch*": " ".join([declared, *extras["batch"], *extras["cluster"]]),
-                   "page*": " ".join([declared, *extras["app"]])}  # fmt: skip
+    with_extras = {
+        family: " ".join([declared, *(p for extra in extras_of for p in extras[extra])])
+        for family, extras_of in {"batch*": ("batch", "cluster"), "learn*": ("train",), "page*": ("app",)}.items()
+    }
     package = {
         "cv2": "opencv-python-headless", "PIL": "pillow", "skimage": "scikit-image", "numpy": "numpy",
         "scipy": "scipy", "reportlab": "reportlab", "pillow_heif": "pillow-heif",
         "yaml": "pyyaml", "pyarrow": "pyarrow", "rich": "rich", "fsspec": "fsspec", "distributed": "distributed",
         "streamlit": "streamlit", "starlette": "streamlit",  # its server
+        "onnxruntime": "onnxruntime", "torch": "torch", "torchvision": "torchvision", "onnx": "onnx",
+        "sklearn": "scikit-learn", "matplotlib": "matplotlib",
     }  # fmt: skip
     for name, path in modules().items():
         third = {full.partition(".")[0] for full in imports(path)} - set(sys.stdlib_module_names) - {"spotscan"}
         assert third <= set(package)
-        there = with_extras.get(family(name), declared)  # a bare install has no batch and no page
+        there = with_extras.get(family(name), declared)  # a bare install has no batch, no page, and trains nothing
         assert all(package[module] in there for module in third), name
 
 
@@ -265,9 +281,14 @@ def code_parts(text: str) -> list[str]:
 @pytest.mark.parametrize(
     "document",
     [
-        "README.md", "docs/conventions.md", "docs/batch.md", "docs/scaling.md", "docs/deploy.md", "CONTRIBUTING.md",
+        "README.md",
+        "docs/conventions.md",
+        "docs/batch.md",
+        "docs/scaling.md",
+        "docs/deploy.md",
+        "CONTRIBUTING.md",
         "examples/README.md",
-    ],  # fmt: skip
+    ],
 )
 def test_documents_use_only_commands_and_options_that_exist(document):
     known = commands()
@@ -284,7 +305,7 @@ def test_the_readme_tells_of_every_command_option_and_reference():
     from spotscan.references import allowed
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    silent = {"-h", "--help", "PHOTO", "FOLDER", "ANSWERS", "check|list", "what"}
+    silent = {"-h", "--help", "PHOTO", "FOLDER", "ANSWERS", "CONFIG", "check|list", "what"}
     for command, options in commands().items():
         assert f"spotscan {command}" in text
         for option in options - silent:
@@ -357,7 +378,9 @@ def test_the_sample_is_what_its_script_draws():
 def test_the_package_is_complete():
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     folders = {p.parent.relative_to(ROOT).as_posix().replace("/", ".") for p in PACKAGE.rglob("__init__.py")}
-    assert set(tools["packages"]) == folders
+    assert set(tools["packages"]) == folders | {"spotscan.models"}
+    assert tools["package-dir"] == {"spotscan.models": "models"}
+    assert {p.name for p in ROOT.glob("models/*/*")} >= {"weights.onnx", "config.json", "card.md"}
     assert (PACKAGE / "py.typed").exists()
     data = {p for p in PACKAGE.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")}
     packed = {

@@ -108,11 +108,11 @@ def test_the_document_is_plain_json(case):
     assert json.loads(json.dumps(document, allow_nan=False)) == document
 
 
-def test_what_is_not_in_this_version_is_null(case):
+def test_without_answers_there_is_no_triage_and_every_mark_has_a_class(case):
     document = case.scan.to_dict()
     assert document["triage"] is None
-    assert document["findings"]["class_mix"] is None
-    assert {(spot["class"], spot["probabilities"]) for spot in document["spots"]} == {(None, None)}
+    assert sum(document["findings"]["class_mix"].values()) == pytest.approx(1, abs=1e-3)
+    assert all(spot["class"] and spot["probabilities"] for spot in document["spots"])
 
 
 def test_every_flag_is_in_the_registry(case):

@@ -246,17 +246,18 @@ def test_corners_and_edges_can_be_pointed_to(scan: Scan, xy: tuple[float, float]
     assert len(revise(scan, added=[xy, (*xy, 15.0)]).spots) >= len(scan.spots)
 
 
-def test_classes_of_kept_marks_stay(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spotscan, "classify", lambda photo, boxes: [{"class": "angioma"}] * len(boxes), raising=False)
-    classes = tuple({"class": f"class {name}", "probabilities": None} for name in scan.spots.ids)
+def test_classes_follow_the_marks(scan: Scan) -> None:
+    assert scan.classes is not None
+    assert [one["class"] for one in revise(scan).classes or ()] == [one["class"] for one in scan.classes]
     i = next(i for i, flags in enumerate(scan.spots.flags) if not flags)
     added = [tuple(scan.spots.centre_px[i]), tuple(bare_skin(scan)[0])]
-    again = revise(replace(scan, classes=classes), removed=[scan.spots.ids[i]], added=added)
+    again = revise(scan, removed=[scan.spots.ids[i]], added=added)
     assert again.classes is not None
-    for name, entry in zip(again.spots.ids[:-2], again.classes[:-2], strict=True):
-        assert entry["class"] == f"class {name}"
-    assert again.classes[-2]["class"] == "angioma"
-    assert again.classes[-1]["class"] is None  # nothing was seen there that could be classified
+    assert len(again.classes) == len(again.spots)
+    back, nothing = again.classes[-2:]
+    before = scan.classes[i]["probabilities"]  # the same mark, measured anew
+    assert all(abs(back["probabilities"][name] - before[name]) < 0.3 for name in before)
+    assert nothing == {"class": None, "probabilities": None}  # nothing was seen there that could be classified
 
 
 def test_an_earlier_result_does_not_stay_on_other_findings(scan: Scan) -> None:
@@ -280,7 +281,7 @@ def test_speed_at_twelve_megapixels() -> None:
         start = time.process_time()
         revise(scan, removed=[6, 51], added=added, scale=((100, 100), (900, 100), 20.0))
         best = min(best, time.process_time() - start)
-    assert best < 0.4  # of the processor; the person waits less than 0.3 s on a quiet machine
+    assert best < 0.6  # of the processor, a third of it for the classes of 100 marks
 
 
 def test_the_only_mark_may_be_one_added_by_hand(scan: Scan) -> None:

@@ -40,8 +40,7 @@ def summary(scan: Scan) -> None:
     st.markdown("\n".join(f"- {plain(line)}" for line in lines))
     if scan.scale is None:
         note(say("picture.no_scale"))
-    if scan.classes is None:
-        note(say("picture.no_classes"))
+    note(say("picture.no_classes") if scan.classes is None else say("picture.classes"))
 
 
 def one_spot(visit: Visit) -> None:
@@ -71,7 +70,7 @@ def _enlarged(visit: Visit, scan: Scan, i: int) -> None:
 
     spot_id = int(scan.spots.ids[i])
     looked_at = None
-    if scan.classes is not None and hasattr(spotscan, "saliency") and st.toggle(say("spot.why"), key="why"):
+    if scan.classes is not None and scan.classes[i]["class"] and st.toggle(say("spot.why"), key="why"):
         looked_at = _saliency(visit, scan, i)
     kept = ("close_up", spot_id, looked_at is not None)
     if kept not in visit.keep:
