@@ -265,9 +265,14 @@ def code_parts(text: str) -> list[str]:
 @pytest.mark.parametrize(
     "document",
     [
-        "README.md", "docs/conventions.md", "docs/batch.md", "docs/scaling.md", "docs/deploy.md", "CONTRIBUTING.md",
+        "README.md",
+        "docs/conventions.md",
+        "docs/batch.md",
+        "docs/scaling.md",
+        "docs/deploy.md",
+        "CONTRIBUTING.md",
         "examples/README.md",
-    ],  # fmt: skip
+    ],
 )
 def test_documents_use_only_commands_and_options_that_exist(document):
     known = commands()
