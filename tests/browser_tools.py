@@ -73,15 +73,15 @@ class Server:
             )  # fmt: skip
 
     def __enter__(self) -> Self:
-        while True:
-            assert self.process.poll() is None, self.said()
-            assert time.perf_counter() - self.started < WAIT_MS / 1000, self.said()
+        while self.process.poll() is None and time.perf_counter() - self.started < WAIT_MS / 1000:
             try:
                 with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2) as answer:
                     assert answer.read() == b"ok"
                 return self
             except OSError:
                 time.sleep(0.02)
+        self.__exit__()
+        raise AssertionError(f"the page did not start: {self.said()}")
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
@@ -254,6 +254,8 @@ class Visitor:
             if fault["impact"] in ("serious", "critical"):
                 nodes = "; ".join(f"{node['target']} {node['failureSummary'][:200]}" for node in fault["nodes"][:4])
                 self.faults.append(f"axe, {name}: {fault['id']} ({fault['impact']}): {nodes}")
+        if not self.page.locator(".stApp").first.evaluate("app => getComputedStyle(app).getPropertyValue('--ink')"):
+            self.faults.append(f"{name}: page.css is not there; Streamlit drops a style that looks as if it held a tag")
         wide = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         if wide > 0:
             self.faults.append(f"{name}: {wide} px wider than the screen")

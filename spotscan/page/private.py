@@ -9,6 +9,8 @@ from functools import cache
 
 from starlette.formparsers import MultiPartParser
 from streamlit import config, net_util
+from streamlit.runtime import get_instance
+from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.session_manager import SessionInfo
 
@@ -36,11 +38,17 @@ def _unknown() -> None:
 def _save_for_a_while(storage: MemorySessionStorage, visit: SessionInfo) -> None:
     _save(storage, visit)
     seconds = float(config.get_option("server.disconnectedSessionTTL"))
-    asyncio.get_running_loop().call_later(seconds + 1, _forget, storage, visit.session.id)
+    asyncio.get_running_loop().call_later(seconds + 1, _forget, storage, visit.session)
 
 
-def _forget(storage: MemorySessionStorage, visit_id: str) -> None:
-    if storage.get(visit_id) is None:  # else the connection came back, and broke once more
-        with suppress(KeyError):
-            storage.delete(visit_id)
-        gc.collect()
+def _forget(storage: MemorySessionStorage, session: AppSession) -> None:
+    if storage.get(session.id) is not None or get_instance().is_active_session(session.id):
+        return  # the connection came back
+    with suppress(KeyError):
+        storage.delete(session.id)
+    session.shutdown()
+    state = session.session_state
+    if "visit" in state:
+        state["visit"].drop_photo()  # something of Streamlit's may hold the visit longer
+    state.clear()
+    gc.collect()

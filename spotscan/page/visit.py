@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import json
+import logging
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -137,6 +138,7 @@ class Visit:
         except SpotScanError as error:
             self.error = error
         except Exception:  # a fault of ours: the person gets a sentence, and the questions go on
+            logging.getLogger(__name__).exception("a photo could not be measured")
             self.error = SpotScanError(say("problem.ours"), "", say("problem.ours_todo"))
         if self.is_emergency() and not before:
             self.go("result")
