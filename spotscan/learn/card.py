@@ -34,6 +34,8 @@ should not be believed it says `unsure`.
 
 $sources
 
+$licence
+
 **The class spot was learned from drawn spots only**: there is no openly licensed photo of petechiae to train on. Spots
 were drawn from the absorbance of blood on photos of real skin. What is said of real spots rests on the photos below
 that were boxed by hand, on which nothing was trained.
@@ -53,6 +55,11 @@ On the validation split, which set the temperature and the thresholds: $validati
 
 $measured
 """)
+# What each data set asks of those who use it, by the name in its notes.
+_LICENCES = {
+    "PAD-UFES-20": "PAD-UFES-20 (Pacheco et al. 2020) is CC BY 4.0.",
+    "HAM10000": "HAM10000 (Tschandl et al. 2018) is CC BY-NC 4.0: **these weights are not for commercial use.**",
+}
 _KEYS = ("balanced_accuracy", *(f"recall_{c}" for c in CLASSES), *(f"auc_{c}" for c in CLASSES), "ece",
          "balanced_accuracy_covered", "balanced_accuracy_given", "coverage_given")  # fmt: skip
 _WORDS = {
@@ -106,6 +113,8 @@ def card(told: dict[str, Any], evaluation: dict[str, Any] | None = None) -> str:
         version=trained["spotscan"],
         seed=trained["seed"],
         sources="\n".join(f"- {line}" for s in crops.get("sources", []) for line in s["notes"]) or "- not told",
+        licence=" ".join(text for name, text in _LICENCES.items() if name in str(crops.get("sources")))
+        or "Own photos.",
         counts=", ".join(f"{name} {n}" for name, n in counts.items()) or "not told",
         temperature=f"{told['temperature']:.3f}",
         unsure_below=f"{told['unsure_below']:.3f}",
@@ -124,7 +133,9 @@ def _measured(name: str, evaluation: dict[str, Any] | None) -> str:
         if key not in model:
             continue
         numbers = model[key]["all"]
+        remark = (evaluation or {}).get("about", {}).get("config", {}).get("remark", "") if key == "photos" else ""
         parts.append(f"### {title}: {numbers['marks']} marks, {numbers['groups']} photos, patients or scenes")
+        parts += [remark] if remark else []
         rows = [f"| {_words(k)} | {cell(numbers['metrics'][k])} |" for k in _KEYS]
         parts.append("\n".join(["| measure | value |", "|---|---|", *rows]))
         for kind, heading in (("by_source", "source"), ("by_route", "route"), ("by_tone", "skin tone")):

@@ -69,6 +69,7 @@ class EvaluateConfig:
     out: str  # folder for evaluation.json and evaluation.md
     models: tuple[str, ...]  # folders with weights.onnx and config.json
     photos: str = ""  # folder of boxed photos (annotations.json), relative to SPOTSCAN_DATA; empty: none
+    remark: str = ""  # how far those photos are unseen; goes into the cards beside their numbers
     baselines: tuple[str, ...] = ("nearest_mean", "random_forest")  # see spotscan.learn.baselines.BASELINES
     alike_share: float = 0.7  # of the baselines, judged with and without it, as the models are
     coverage: float = 0.8  # the second column: each model keeps the share of marks it is surest of
