@@ -122,7 +122,7 @@ class Visit:
         """Forget the photo and all that came of it."""
         if self.job is not None:
             self.job.cancel()
-        self.upload = self.job = self.found = self.scan = self.error = self.selected = None
+        self.upload = self.job = self.found = self.scan = self.error = self.selected = self.judged = None
         self.corrections, self.history, self.points, self.tool = Corrections(), [], [], "look"
         self.keep = {}
         gc.collect()  # here, for Streamlit is told not to after every run: see `spotscan.cli_app.SETTINGS`
