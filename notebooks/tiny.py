@@ -5,6 +5,7 @@ With the environment variable SPOTSCAN_NOTEBOOK_DATA, a folder with `prepare.yam
 so small that it takes a minute: the numbers mean nothing then, only that everything runs.
 """
 
+import hashlib
 import json
 import os
 import tempfile
@@ -12,13 +13,17 @@ from pathlib import Path
 
 import cv2
 
+import spotscan
 from spotscan.learn.config import EvaluateConfig, TrainConfig, read_config
 from spotscan.learn.prepare import PrepareConfig
 from spotscan.synth import Scene, SceneParams, draw_scene
 
 KINDS = {"spot": "petechia", "angioma": "angioma", "lesion": "naevus"}
 PHOTOS = 16  # of each class
-TINY = Path(tempfile.gettempdir()) / "spotscan-notebooks"
+# One folder for each state of the code: what another one made would be refused.
+CODE = sorted(Path(spotscan.__file__).parent.rglob("*.py"))
+DIGEST = hashlib.sha256(b"".join(path.read_bytes() for path in CODE)).hexdigest()[:12]
+TINY = Path(tempfile.gettempdir()) / f"spotscan-notebooks-{DIGEST}"
 
 
 def configs() -> tuple[PrepareConfig, TrainConfig, EvaluateConfig]:

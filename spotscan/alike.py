@@ -1,7 +1,8 @@
 """Marks of a photo that look alike are mostly of one kind: each is judged with the others in mind.
 
 A dermatologist looks around: many alike, or one different? The wide crop shows the nearest neighbours; this takes all
-marks of the photo, each by how much it looks like this one. One odd mark among many keeps its own judgement.
+marks of the photo, each by how much it looks like this one. A mark of another colour or size keeps its own judgement,
+and so does what is a lesion for sure (`spotscan.classes.judge`).
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from spotscan.occlusion import Saliency
 
 _COLUMNS = ("x", "y", "w", "h")
+_LARGEST = 2.0  # longer sides of the photo: a mark that the photo cuts may reach beyond it
 _TODO = "give a CSV file with the header x,y,w,h"
 _SMALLEST_PX = 2.0  # a box narrower than this holds nothing to be seen
 
@@ -84,9 +85,9 @@ def read_boxes(path: str | os.PathLike[str]) -> FloatArray:
     try:
         names = [name.strip().lower() for name in rows.fieldnames or ()]
         rows.fieldnames = names
-        missing = [name for name in _COLUMNS if name not in names]
+        missing = [name for name in _COLUMNS if names.count(name) != 1]
         if missing:
-            raise InputError(f"the boxes lack the column {', '.join(missing)}", os.fspath(path),
+            raise InputError(f"the boxes lack the column {', '.join(missing)}, or have it twice", os.fspath(path),
                              _TODO)  # fmt: skip
         found = [[_number(row[name], os.fspath(path), rows.line_num) for name in _COLUMNS] for row in rows]
     except csv.Error as error:
@@ -120,7 +121,13 @@ def _marks(boxes: FloatArray, width: int, height: int) -> tuple[FloatArray, Floa
     low, size = boxes[:, :2], boxes[:, 2:]
     centre = low + size / 2
     outside = (centre < -0.5).any(axis=1) | (centre > [width - 0.5, height - 0.5]).any(axis=1)
-    for bad, what in ((size < _SMALLEST_PX).any(axis=1), "is smaller than 2 px"), (outside, "lies outside the photo"):
+    huge = (size > _LARGEST * max(width, height)).any(axis=1)
+    wrong = (
+        ((size < _SMALLEST_PX).any(axis=1), "is smaller than 2 px"),
+        (huge, "is larger than the photo"),
+        (outside, "lies outside the photo"),
+    )
+    for bad, what in wrong:
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise InputError(f"box {row + 1} {what}", f"{boxes[row].tolist()} in {width} x {height} px",

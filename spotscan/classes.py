@@ -14,7 +14,9 @@ from spotscan.types import BoolArray, FloatArray, RGBArray
 from spotscan.weights import Weights, load_weights
 
 CLASSES = ("spot", "angioma", "lesion")
+LESION = CLASSES.index("lesion")
 UNSURE = "unsure"
+_SURE_LESION = 0.75  # probability of a mark by itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +96,13 @@ def judge(
         As in `Weights`.
     together : (n, 3), optional
         Logits of the classes with marks that look alike in mind; those of each mark alone by default. What is no mark
-        is judged of each alone.
+        is judged of each alone, and what alone is a lesion for sure stays one: many angiomas must not hide a melanoma.
     """
     four = np.asarray(logits, float).reshape(-1, 4) / temperature
-    probabilities = softmax(four[:, :3] if together is None else np.asarray(together, float) / temperature)
+    probabilities = alone = softmax(four[:, :3])
+    if together is not None:
+        own = alone[:, LESION] >= _SURE_LESION
+        probabilities = np.where(own[:, None], alone, softmax(np.asarray(together, float) / temperature))
     no_mark = softmax(four)[:, 3]
     sure = (probabilities.max(axis=1, initial=0) >= unsure_below) & (no_mark <= none_above)
     best = probabilities.argmax(axis=1) if len(four) else np.zeros(0, int)

@@ -179,6 +179,10 @@ def _summary(result: Scan) -> str:
     findings, quality, scale = document["findings"], document["quality"], document["scale"]
     plural = "" if findings["count"] == 1 else "s"
     lines = [f"{findings['count']} spot{plural} found; photo quality: {findings['image_quality']}"]
+    if quality["n_no_marks"]:
+        lines.append(
+            f"{quality['n_no_marks']} more left out: they look like hair, pores, creases or cloth (see --keep-no-marks)"
+        )
     if findings["median_diameter_mm"] is not None:
         lines.append(
             f"diameter: median {findings['median_diameter_mm']:.2f} mm, largest {findings['max_diameter_mm']:.2f} mm"

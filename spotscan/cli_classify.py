@@ -11,6 +11,7 @@ from typing import Any
 from spotscan.errors import cannot_write
 
 SCHEMA = "spotscan/classes/1"
+NO_FINDING = "A guess from the picture, and often wrong: no finding, and no class means that a mark is harmless."
 
 
 def add_classify_command(commands: Any, disclaimer: str) -> None:
@@ -56,4 +57,5 @@ def _classify(options: argparse.Namespace) -> int:
     for number, one in enumerate(said, 1):
         likely = ", ".join(f"{name} {value:.2f}" for name, value in one["probabilities"].items())
         print(f"{number}: {one['class']} ({likely})")
+    print(NO_FINDING)
     return 0

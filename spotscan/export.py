@@ -178,6 +178,7 @@ def _quality(scan: Scan) -> dict[str, Any]:
         "smallest_mm": _significant(quality.smallest_mm, 3),
         "smallest_px": _significant(quality.smallest_px, 3),
         "blur_px": _significant(quality.blur_px, 3),
+        "n_no_marks": scan.n_no_marks,
     }
 
 

@@ -91,7 +91,8 @@ def measure_spots(
         contrast=np.array([fan.absorbed[1] for fan in fans]),
         colour=tuple(colour_name(fan.absorbed) for fan in fans),
         flags=_flags(photo, fans, edges, contour, diameter, small),
-        diameter_px_err=np.where(small, np.nan, edges.err),
+        # An error as large as the mark says that its size is not known; a larger one says no more.
+        diameter_px_err=np.where(small, np.nan, np.minimum(edges.err, diameter)),
     )
     return in_plane(measured, scale)
 

@@ -18,7 +18,7 @@ _PATCH, _STEP = 8, 4  # crop px: half a mark's diameter, moved by a quarter
 
 @dataclass(frozen=True, eq=False)
 class Saliency:
-    """What the probability of the likeliest class rests on.
+    """What the probability of a class rests on, of the mark by itself.
 
     Attributes
     ----------
@@ -36,7 +36,13 @@ class Saliency:
     surroundings: float
 
 
-def mark_saliency(rgb: RGBArray, centre_px: ArrayLike, diameter_px: float, weights: Weights | None = None) -> Saliency:
+def mark_saliency(
+    rgb: RGBArray,
+    centre_px: ArrayLike,
+    diameter_px: float,
+    weights: Weights | None = None,
+    class_index: int | None = None,
+) -> Saliency:
     """Saliency of one mark, about 0.1 s.
 
     Parameters
@@ -46,6 +52,9 @@ def mark_saliency(rgb: RGBArray, centre_px: ArrayLike, diameter_px: float, weigh
     diameter_px : float
     weights : Weights, optional
         Default the pinned ones.
+    class_index : int, optional
+        Of the class to explain (spot, angioma, lesion); by default the likeliest of this mark alone, which marks that
+        look alike may have overruled.
     """
     weights = weights or load_weights()
     centre = np.asarray(centre_px, float).reshape(2)
@@ -56,7 +65,7 @@ def mark_saliency(rgb: RGBArray, centre_px: ArrayLike, diameter_px: float, weigh
         one[:3, y : y + _PATCH, x : x + _PATCH] = 0  # 0 is plain skin
     covered[-2, 3:] = 0
     chance = softmax(np.asarray(weights.logits(covered), float)[:, :3] / weights.temperature)
-    chance = chance[:, chance[-1].argmax()]
+    chance = chance[:, chance[-1].argmax() if class_index is None else class_index]
     falls = np.maximum(chance[-1] - chance, 0)
     total, times = np.zeros((CROP_PX, CROP_PX)), np.zeros((CROP_PX, CROP_PX))
     for fall, (y, x) in zip(falls, starts, strict=False):

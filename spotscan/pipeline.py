@@ -21,6 +21,8 @@ from spotscan.skin import find_skin
 from spotscan.types import Measurements, Photo, Quality, RGBArray, Scale, Scan, Skin
 from spotscan.view import view_for_skin, view_for_spots
 
+_ALWAYS_KEPT_MM = 2.0  # petechiae end here (S2-59, S3-57)
+
 
 def scan(
     photo: str | os.PathLike[str] | bytes | RGBArray,
@@ -44,7 +46,8 @@ def scan(
     emergency_number : str, optional
         What the triage tells to call.
     keep_no_marks : bool
-        Keep also what the network takes for no mark at all (hair, pore, crease, shadow, glare, cloth, print).
+        Keep also what the network takes for no mark at all (hair, pore, crease, shadow, glare, cloth, print); marks of
+        2 mm and more are always kept.
 
     Returns
     -------
@@ -71,10 +74,13 @@ def scan(
     spots = find_spots(view, skin, scale)
     measurements = measure_spots(picture, spots, skin, scale)
     found = classify_found(picture, measurements)
+    n_found = len(measurements)
     if not keep_no_marks:
-        rows = np.flatnonzero(found.is_mark)
+        # A mark beyond the size of petechiae is for a person to judge: it is not taken away unseen.
+        rows = np.flatnonzero(found.is_mark | (measurements.diameter_mm >= _ALWAYS_KEPT_MM))
         found, measurements = found.take(rows), replace(measurements.take(rows), numbers=())
     result = assemble(picture, scale, quality, skin, measurements, found.to_dicts())
+    result = replace(result, n_no_marks=n_found - len(measurements))
     return result if answers is None else replace(result, triage=_judge(result, answers, emergency_number))
 
 

@@ -79,7 +79,8 @@ def revise(
     if wanted:
         marks = _joined(marks, _measured(scan, plane, marks, wanted))
     classes = None if scan.classes is None else _classes(scan.photo, marks)
-    return assemble(scan.photo, plane, quality, scan.skin, marks, classes)
+    revised = assemble(scan.photo, plane, quality, scan.skin, marks, classes)
+    return replace(revised, n_no_marks=scan.n_no_marks)
 
 
 def _checked(photo: Photo, place: Point) -> tuple[float, ...]:

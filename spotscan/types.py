@@ -335,7 +335,8 @@ class Density:
 class Scan:
     """Everything found in one photo.
 
-    `classes` and `triage` are None until those stages are run.
+    `classes` and `triage` are None until those stages are run. `n_no_marks` candidates were left out, since they look
+    like no mark at all.
     """
 
     photo: Photo
@@ -346,6 +347,7 @@ class Scan:
     density: Density
     classes: tuple[dict[str, Any], ...] | None = None
     triage: dict[str, Any] | None = None
+    n_no_marks: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The scan as the JSON document of schema ``spotscan/scan/1``."""

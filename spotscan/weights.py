@@ -25,7 +25,7 @@ NAME = "small-1"
 PINNED: dict[str, dict[str, str]] = {
     "small-1": {
         "weights.onnx": "36b8e883c474f3325b8d3fd1778325b82168e7f54e84afd71cbd815961dcf527",
-        "config.json": "de983b15b79ffc792df10ab402815535e2cade85bc1b2ab65d2f046b791f43b4",
+        "config.json": "3249df2fcad6b0124f9fbe4c5c7f5b1233c5c8fc18e082f5c1514ceb41ac4e17",
     }
 }
 _HERE = Path(__file__).resolve().parent

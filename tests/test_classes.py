@@ -128,6 +128,7 @@ def test_what_are_no_boxes_is_a_wrong_call(scene, boxes):
 
 @pytest.mark.parametrize(("box", "what"), [
     ([10, 10, 0, 5], "smaller than 2 px"), ([10, 10, -5, 5], "smaller than 2 px"),
+    ([-500000, -500000, 1e6, 1e6], "larger than the photo"), ([0, 0, 2e300, 2e300], "larger than the photo"),
     ([5000, 10, 9, 9], "outside the photo"), ([-50, 10, 9, 9], "outside the photo"),
 ])  # fmt: skip
 def test_a_box_that_holds_nothing_is_named(scene, box, what):
@@ -144,7 +145,8 @@ def test_boxes_are_read_as_spreadsheets_write_them(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"x,y,w,h\n1,2,3\n", b"x,y,w,h\n1,2,3,many\n",
-                                     b"x,y,w,h\n1,2,3,inf\n", b"\xff\xfe\x00", b"\x00" * 50])  # fmt: skip
+                                     b"x,y,w,h\n1,2,3,inf\n", b"x,y,w,h,x\n1,2,3,4,9\n", b"\xff\xfe\x00",
+                                     b"\x00" * 50])  # fmt: skip
 def test_a_file_that_holds_no_boxes_is_refused_in_a_line(tmp_path, capsys, content, scene):
     photo, boxes = tmp_path / "a.jpg", tmp_path / "boxes.csv"
     photo.write_bytes(to_jpeg(scene))
@@ -165,7 +167,9 @@ def test_the_command_prints_one_document(tmp_path, capsys, scene, boxes):
     assert document["boxes"][0]["box_px"] == pytest.approx(boxes[0].tolist())
     assert [one["class"] for one in document["boxes"]] == [c["class"] for c in spotscan.classify(str(photo), boxes)]
     assert main(["classify", str(photo), "--boxes", str(table)]) == 0
-    assert capsys.readouterr().out.count("\n") == len(boxes)
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == len(boxes) + 1
+    assert "no finding" in told[-1]
 
 
 def test_a_scan_classifies_each_mark(scene):
@@ -230,3 +234,28 @@ def test_importing_and_asking_for_help_load_no_runtime():
     code = "import spotscan, spotscan.cli, sys; print('onnxruntime' in sys.modules, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_a_sure_lesion_is_not_talked_away_by_those_around_it():
+    alone = logits([0.05, 0.05, 0.9, 0.01], [0.2, 0.3, 0.5, 0.01], [0.05, 0.9, 0.05, 0.01])
+    around = np.repeat(logits([0.1, 0.8, 0.1]), 3, axis=0)
+    found = judge(alone, 1.0, 0.6, 0.9, around)
+    assert found.names == ("lesion", "angioma", "angioma")
+    assert found.probabilities[0] == pytest.approx([0.05, 0.05, 0.9])
+
+
+def test_large_marks_are_never_dropped_and_dropped_ones_are_counted(scene, monkeypatch):
+    import spotscan.pipeline as pipeline
+
+    real = pipeline.classify_marks
+
+    def believes_none(*arguments):
+        found = real(*arguments)
+        return type(found)(found.probabilities, found.no_mark, found.names, np.zeros(len(found.names), bool))
+
+    monkeypatch.setattr(pipeline, "classify_marks", believes_none)
+    kept = spotscan.scan(scene.rgb, "px-per-mm:14", keep_no_marks=True)
+    scan = spotscan.scan(scene.rgb, "px-per-mm:14")
+    assert kept.n_no_marks == 0
+    assert scan.to_dict()["quality"]["n_no_marks"] == scan.n_no_marks == len(kept.spots) - len(scan.spots)
+    assert scan.spots.diameter_mm.tolist() == [d for d in kept.spots.diameter_mm if d >= 2]

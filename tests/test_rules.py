@@ -565,19 +565,28 @@ def upward(name: str) -> list[tuple[Any, Any]]:
     return []
 
 
-def test_marks_that_could_not_be_told_count_as_not_judged():
-    answers = {"fever": "yes", "blanching": "blanches", "age_years": 30}
-    mix = {"spot": 0.1, "angioma": 0.8, "lesion": 0.1}
-    found = {"count": 5, "max_diameter_mm": 4.0, "image_quality": "good"}
+@pytest.mark.parametrize("unsure", [0, 2, 3, 5])
+@pytest.mark.parametrize("mix", [(0.1, 0.8, 0.1), (0.49, 0.3, 0.21), (0.1, 0.3, 0.6), (0.9, 0.05, 0.05)])
+@pytest.mark.parametrize("answers", [
+    {"fever": "yes", "blanching": "blanches"}, {"fever": "yes"}, {"blanching": "does_not_blanch"},
+    {"blanching": "blanches"},
+    {"very_unwell": "yes", "onset": "years"}, {"blanching": "does_not_blanch", "onset": "days", "age_years": 4}, {},
+])  # fmt: skip
+def test_no_class_gives_less_than_no_classes(answers, mix, unsure):
+    spots = [{"class": "unsure" if i < unsure else "angioma"} for i in range(5)]
+    for size in (1.0, 2.4, 4.0):
+        for count in (5, 60):
+            found = {"count": count, "max_diameter_mm": size, "image_quality": "good", "class_mix": None}
+            without = spotscan.triage(answers, {"findings": found})
+            shares = dict(zip(("spot", "angioma", "lesion"), mix, strict=True))
+            judged = spotscan.triage(answers, {"findings": {**found, "class_mix": shares}, "spots": spots})
+            assert URGENCIES.index(judged.urgency) >= URGENCIES.index(without.urgency), (size, count)
 
-    def judged(share_unsure, class_mix=mix):
-        spots = [{"class": "unsure" if i < share_unsure * 5 else "angioma"} for i in range(5)]
-        return spotscan.triage(answers, {"findings": {**found, "class_mix": class_mix}, "spots": spots})
 
-    missing, unsure, sure = judged(0, None), judged(0.6), judged(0.4)
-    assert unsure.urgency == missing.urgency == "emergency_now"
-    assert sure.urgency == "same_day"
-    assert any("could not be told" in str(entry) for entry in unsure.to_dict()["not_judged"])
+def test_marks_that_could_not_be_told_are_named():
+    found = {"count": 3, "image_quality": "good", "class_mix": {"spot": 0.3, "angioma": 0.4, "lesion": 0.3}}
+    judged = spotscan.triage({}, {"findings": found, "spots": [{"class": "unsure"}] * 2 + [{"class": "spot"}]})
+    assert any("could not be told" in str(entry) for entry in judged.to_dict()["not_judged"])
 
 
 @pytest.mark.parametrize("spot", [0.02, 0.5, 0.98])

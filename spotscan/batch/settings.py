@@ -17,7 +17,7 @@ from spotscan.batch.listing import shown
 from spotscan.errors import AnswersError, SpotScanError, UsageError
 from spotscan.references import parse_reference
 from spotscan.rules.reading import read_answers_table
-from spotscan.weights import NAME
+from spotscan.weights import NAME, PINNED
 
 SCHEMA = "spotscan/batch/1"
 _LARGEST_TABLE = 500_000_000  # bytes; a million rows of a name and a reference have 100 MB
@@ -55,7 +55,7 @@ class PhotoSettings:
 
 @lru_cache(maxsize=64)  # nearly all photos of a batch have the same
 def _digest(settings: PhotoSettings) -> str:
-    text = json.dumps([__version__, NAME, *vars(settings).values()])
+    text = json.dumps([__version__, PINNED[NAME], *vars(settings).values()])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -109,7 +109,7 @@ class Settings:
         return {
             "schema": SCHEMA,
             "spotscan": __version__,
-            "weights": NAME,
+            "weights": PINNED[NAME],
             "reference": self.reference,
             "overlays": self.overlays,
             "emergency_number": self.emergency_number,

@@ -22,7 +22,6 @@ from typing import Any, TextIO
 import cv2
 import numpy as np
 
-from spotscan import crops as crops_module
 from spotscan._version import __version__
 from spotscan.colour import skin_tone
 from spotscan.errors import UsageError, cannot_write
@@ -32,6 +31,20 @@ from spotscan.learn.prepared import OUTPUTS, Crops
 from spotscan.learn.shards import Clock, Task, join_files, run, save_patches
 from spotscan.learn.sources import SPLITS, Record, Source, split
 
+# The modules of this package that read, draw and cut.
+_MAKES = [
+    "datasets",
+    "files",
+    "framing",
+    "marks",
+    "masks",
+    "nothing",
+    "palette",
+    "prepare",
+    "scenes",
+    "shards",
+    "sources",
+]
 _PART = 100  # photos a part: a minute or so is lost with an interruption
 _ANGIOMA = OUTPUTS.index("angioma")
 _REPEATS = 24  # how often the same real mark is shown at most, each time at another size
@@ -155,21 +168,11 @@ def _fingerprint(config: PrepareConfig, sources: Sequence[Source]) -> str:
     told = _plain(config) | {"processes": 0, "sources": [(source.name, source.sha256) for source in sources]}
     told["versions"] = _versions()
     total = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-    here = Path(__file__).parent
-    names = (
-        "datasets",
-        "files",
-        "framing",
-        "marks",
-        "masks",
-        "nothing",
-        "palette",
-        "prepare",
-        "scenes",
-        "shards",
-        "sources",
-    )
-    for path in (*(here / f"{name}.py" for name in names), Path(crops_module.__file__)):
+    learn = Path(__file__).parent
+    tools = [
+        learn.parent / name for name in ("colour.py", "crops.py", "photo.py", "synth_place.py", "types.py", "view.py")
+    ]
+    for path in [*(learn / f"{name}.py" for name in _MAKES), *tools, *sorted((learn.parent / "segment").glob("*.py"))]:
         total.update(path.read_bytes())
     return total.hexdigest()
 

@@ -34,7 +34,15 @@ from spotscan.learn.sampling import drawn, sampling_weights
 CHECKPOINT, CURVES = "checkpoint.pt", "curves.csv"
 _WARM_UP = 0.3  # share of the steps in which the rate rises
 _FIRST, _LAST = 1 / 25, 1e-4  # of the peak rate
-_MAY_CHANGE = {"out", "threads"}  # of the config, between the parts of one run
+_MAY_CHANGE = {
+    "out",
+    "threads",
+    "name",
+    "alike_share",
+    "coverage",
+    "max_error",
+    "none_cost",
+}  # of the config, between the parts of one run
 
 
 @dataclass

@@ -361,12 +361,10 @@ def _add_classes(
         known["spot_share"], _, known["lesion_share"] = sound
         shown["class_mix"] = dict(zip(_PROBABILITIES, sound, strict=True))
     else:
-        known["class_missing"] = True
         problems.append(_note(book.photo_notes, "no_classes"))
     if isinstance(spots, list):
         kinds = [spot.get("class") for spot in spots if isinstance(spot, Mapping)]
-        if 2 * kinds.count("unsure") > len(kinds) and "class_missing" not in known:  # no word on most is no word
-            known["class_missing"] = True
+        if 2 * kinds.count("unsure") > len(kinds):
             problems.append(_note(book.photo_notes, "unsure_classes"))
         known["n_lesion"] = float(kinds.count("lesion"))
 
