@@ -26,7 +26,7 @@ def summary(scan: Scan) -> None:
     found = summarise(scan.spots, scan.density, scan.quality, scan.classes)
     n = found["count"]
     title(say("picture.none") if not n else say("picture.one") if n == 1 else say("picture.count", n=n))
-    if left_out := getattr(scan, "n_no_marks", 0):
+    if left_out := scan.n_no_marks:
         paragraph(say("picture.left_out_one") if left_out == 1 else say("picture.left_out", n=left_out))
     if not n:
         paragraph(say("picture.none_means"))

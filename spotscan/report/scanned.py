@@ -57,7 +57,7 @@ def _numbers(scan: Scan, document: dict[str, Any]) -> str:
         (w["quality"], w["qualities"][found["image_quality"]]),
         (w["smallest"], _with_unit(quality["smallest_mm"], unit)),
     ]
-    n = getattr(scan, "n_no_marks", 0)
+    n = scan.n_no_marks
     left_out = paragraph(w["left_out_one"] if n == 1 else w["left_out"].format(n=n)) if n else ""
     by_hand = sum("added_by_hand" in flags for flags in scan.spots.flags)
     note = paragraph(w["corrected"].format(n=by_hand)) if by_hand else ""
