@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import re
+import threading
 import time
 import tomllib
 import weakref
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +19,7 @@ import pytest
 import yaml
 from streamlit.testing.v1 import AppTest
 
+from spotscan import occlusion
 from spotscan.cli_app import SETTINGS
 from spotscan.cli_triage import NUMBER_VARIABLE
 from spotscan.flags import FLAGS
@@ -91,6 +94,11 @@ def reply(page, key, value):
     return calm(page.button(key=f"{key}.{value}").click().run())
 
 
+@pytest.fixture
+def seen(page):
+    return press(upload(page, SAMPLE), say("signs.none"))
+
+
 # ---- the way ----
 
 
@@ -122,6 +130,154 @@ def test_an_emergency_shows_while_the_photo_is_still_measured(page):
     page = say_sign(page, "seizure", "yes")
     assert visit(page).step == "result"
     assert visit(page).is_emergency()
+
+
+FEVER = {"fever": "yes", "blanching": "blanches"}  # urgent by itself; what the photo shows can make it an emergency
+
+
+@pytest.fixture
+def slow(page, monkeypatch):
+    """A photo that is measured when `slow.end` is set; with more than 2 mm in it, and fever."""
+    import spotscan
+    from spotscan.page import visit as module
+
+    found, end = spotscan.scan(SAMPLE), threading.Event()
+
+    def measure(upload, name, reference):
+        end.wait(30)
+        return found, "data:,"
+
+    monkeypatch.setattr(module, "_measure", measure)
+    visit(page).start(b"photo", "photo.jpg", "auto")
+    page.session_state["end"] = end
+    yield page
+    end.set()
+
+
+def ended(page):
+    page.session_state["end"].set()
+    end = time.time() + 30
+    while not visit(page).job.done():
+        assert time.time() < end
+        time.sleep(0.02)
+    return calm(page.run())
+
+
+def large(monkeypatch, when):
+    """Let the photo say that there are bleeding spots: of 8 mm where `when` is true of the visit, else of 1 mm."""
+    from spotscan.page.visit import Visit
+
+    real = Visit.findings
+
+    def findings(self):
+        seen = real(self)
+        if seen is not None:
+            size = 8.0 if when(self) else 1.0
+            mix = {"spot": 0.9, "angioma": 0.05, "lesion": 0.05}
+            seen["findings"] |= {"max_diameter_mm": size, "max_diameter_mm_err": 0.1, "class_mix": mix}
+            seen["findings"] |= {"median_diameter_mm": size}
+            seen["spots"] = [{**spot, "class": "spot", "diameter_mm": size} for spot in seen["spots"]]
+        return seen
+
+    monkeypatch.setattr(Visit, "findings", findings)
+
+
+@pytest.mark.parametrize("step", ["begin", "signs", "picture", "questions", "result"])
+def test_a_scan_is_taken_over_on_every_step(slow, step, monkeypatch):
+    import streamlit
+
+    polled, real = [], streamlit.fragment
+    monkeypatch.setattr(streamlit, "fragment", lambda f, **more: polled.append(more) or real(f, **more))
+    visit(slow).go(step)
+    slow = calm(slow.run())
+    assert visit(slow).scan is None
+    assert [more["run_every"] < 2 for more in polled] == [True]  # seconds
+    slow = ended(slow)
+    assert visit(slow).scan is not None
+    assert visit(slow).step == step
+
+
+@pytest.mark.parametrize("step", ["begin", "signs", "picture", "questions"])
+def test_an_emergency_from_the_photo_shows_on_every_step(slow, step, monkeypatch):
+    large(monkeypatch, lambda here: True)
+    visit(slow).answers.update(FEVER)
+    visit(slow).go(step)
+    slow = calm(slow.run())
+    assert not visit(slow).is_emergency()
+    slow = ended(slow)
+    assert visit(slow).step == "result"
+    assert "Get emergency help now" in " ".join(html_of(slow))
+
+
+def test_the_photo_changes_no_question_under_a_finger(slow, monkeypatch):
+    visit(slow).go("questions")
+    slow = calm(slow.run())
+    asked_for = slow.title[0].value
+    other = rulebook().questions["skin_tone"]
+    monkeypatch.setattr(type(visit(slow)), "questions", lambda self: [other])
+    slow = ended(slow)
+    assert slow.title[0].value == asked_for != plain(other.ask)
+    slow = press(slow, texts()["replies"]["unknown"])
+    assert slow.title[0].value == plain(other.ask)
+
+
+def test_nothing_is_saved_without_the_photo_that_is_measured(slow):
+    visit(slow).go("result")
+    slow = calm(slow.run())
+    assert not slow.get("download_button")
+    assert say("save.wait") in words_of(slow)
+    assert say("result.measuring") in words_of(slow)
+    slow = ended(slow)
+    assert slow.get("download_button")
+    assert say("result.measuring") not in words_of(slow)
+
+
+def test_an_emergency_by_a_correction_shows_at_once_and_stays_in_sight(seen, monkeypatch):
+    from spotscan.page.visit import Corrections
+
+    here = visit(seen)
+    large(monkeypatch, lambda here: bool(here.corrections.added) or here.scan is not here.found)
+    here.answers.update(FEVER)
+    assert not here.is_emergency()
+    here.correct(Corrections(removed=(2,)))
+    assert here.is_emergency()
+    assert here.step == "result"
+    here.go("picture")
+    here.undo()
+    assert not here.is_emergency()
+    assert here.step == "picture"
+    seen = calm(seen.run())
+    assert "Get emergency help now" in " ".join(html_of(seen))
+    seen = press(seen, say("result.show"))
+    assert say("result.earlier_means") in words_of(seen)
+
+
+def test_an_emergency_shows_when_a_correction_is_taken_back(seen, monkeypatch):
+    from spotscan.page.visit import Corrections
+
+    here = visit(seen)
+    large(monkeypatch, lambda here: here.scan is here.found)
+    here.correct(Corrections(removed=(2,)))
+    here.answers.update(FEVER)
+    assert not here.is_emergency()
+    here.undo()
+    assert here.step == "result"
+
+
+def test_an_emergency_that_only_a_banner_showed_is_not_forgotten(page):
+    here = visit(page)
+    here.answers["seizure"] = "yes"
+    here.go("signs")
+    page = calm(page.run())
+    page = say_sign(page, "seizure", "no")
+    assert here.earlier() is not None
+    assert "Get emergency help now" in " ".join(html_of(page))
+
+
+def test_a_photo_that_could_not_be_used_is_told_with_the_result(page):
+    page = upload(page, b"%PDF-1.7\n" * 40)
+    visit(page).go("result")
+    assert say("result.unusable") in words_of(calm(page.run()))
 
 
 def test_an_earlier_urgent_result_stays_in_sight(page):
@@ -266,11 +422,6 @@ def test_twelve_photos_one_after_another(page):
 # ---- the picture ----
 
 
-@pytest.fixture
-def seen(page):
-    return press(upload(page, SAMPLE), say("signs.none"))
-
-
 def test_a_spot_is_chosen_removed_and_brought_back(seen):
     n = len(visit(seen).scan.spots)
     seen = calm(seen.selectbox(key="spot").set_value(3).run())
@@ -297,28 +448,97 @@ def test_a_spot_without_an_edge_gets_its_width_from_the_person(seen):
 
 
 def test_a_class_stands_with_its_share_and_what_it_rests_on(seen, monkeypatch):
-    import spotscan
-
     here = visit(seen)
     shares = {"spot": 0.7, "angioma": 0.2, "lesion": 0.1}
     here.scan = replace(here.scan, classes=({"class": "spot", "probabilities": shares},) * len(here.scan.spots))
     here.keep = {"photo": here.keep["photo"]}
     asked_for = []
 
-    def saliency(photo, box):
-        asked_for.append((photo.shape, tuple(box)))
-        return SimpleNamespace(box_px=tuple(box), weights=np.ones((8, 8), np.float32))
+    def saliency(photo, centre, diameter, class_index):
+        asked_for.append((photo.shape, *centre, diameter**2, class_index))
+        return SimpleNamespace(box_px=(0, 0, 9, 9), weights=np.ones((8, 8), np.float32))
 
-    monkeypatch.setattr(spotscan, "saliency", saliency, raising=False)
+    monkeypatch.setattr(occlusion, "mark_saliency", saliency)
     seen = calm(seen.run())
     seen = calm(seen.selectbox(key="spot").set_value(3).run())
     assert texts()["classes"]["spot"] in words_of(seen)
     assert "70%" in words_of(seen)
     seen = calm(seen.toggle(key="why").set_value(True).run())
-    assert asked_for == [(here.scan.photo.rgb.shape, tuple(here.scan.spots.bbox_px[2]))]
+    x, y, w, h = here.scan.spots.bbox_px[2]  # the box by which it was classified, and the class that is shown
+    assert asked_for == [(here.scan.photo.rgb.shape, x + w / 2, y + h / 2, pytest.approx(w * h), 0)]
     assert say("spot.why_note") in words_of(seen)
     seen.session_state["colour_by"] = "class"
     calm(seen.run())
+
+
+def guessed(here, name, **shares):
+    """Give every spot this class."""
+    probabilities = {"spot": 0.0, "angioma": 0.0, "lesion": 0.0, **shares}
+    entry = {"class": name, "probabilities": probabilities}
+    here.scan = replace(here.scan, classes=(entry,) * len(here.scan.spots))
+    here.keep = {"photo": here.keep["photo"]}
+
+
+@pytest.mark.parametrize("name", ["unsure", None])
+def test_nothing_is_explained_where_no_class_is_shown(seen, name):
+    guessed(visit(seen), name, spot=0.5, lesion=0.5)
+    seen = calm(seen.run())
+    seen = calm(seen.selectbox(key="spot").set_value(3).run())
+    assert not [toggle for toggle in seen.toggle if toggle.key == "why"]
+
+
+def test_a_spot_narrower_than_two_pixels_is_explained_too(seen, monkeypatch):
+    from spotscan.page.visit import Corrections
+
+    real = occlusion.mark_saliency
+    monkeypatch.setattr(occlusion, "mark_saliency", lambda rgb, at, size, class_index: real(rgb, at, size))
+    here = visit(seen)
+    here.correct(Corrections(added=((30.0, 30.0, 1.0),)))
+    here.selected = int(here.scan.spots.ids[-1])
+    guessed(here, "spot", spot=1.0)
+    seen = calm(seen.run())
+    seen = calm(seen.toggle(key="why").set_value(True).run())
+    assert say("spot.why_note") in words_of(seen)
+
+
+def test_a_guess_is_never_sure(seen):
+    here = visit(seen)
+    guessed(here, "spot", spot=0.9999, angioma=0.0001)
+    here.selected = 3
+    seen = calm(seen.run())
+    (facts,) = (body for body in html_of(seen) if say("spot.head") in body)
+    assert re.findall(r"[<>]?\d+%", unescape(facts)) == [">99%", "<1%", "<1%"]
+    assert answered("class_mix", {"spot": 0.996, "angioma": 0.004}).count(">99%") == 1
+
+
+def test_the_legend_by_kind_is_in_words(seen):
+    from spotscan.page.viewer import view_data
+
+    here = visit(seen)
+    for name in ("spot", "angioma", "unsure"):
+        guessed(here, name, spot=1.0)
+        (entry,) = view_data(here.scan, "class", "")["legend"]
+        assert entry["words"].startswith(texts()["classes"][name])
+
+
+def test_the_largest_spot_stands_with_its_own_error(seen):
+    here = visit(seen)
+    marks = here.scan.spots
+    largest, other = np.argsort(marks.diameter_mm)[[-1, 0]]
+    err = marks.diameter_mm_err.copy()
+    err[largest], err[other] = 0.05, 9.0  # a faint one is not told well, and takes no part in it
+    here.scan = replace(here.scan, spots=replace(marks, diameter_mm_err=err))
+    here.keep = {"photo": here.keep["photo"]}
+    seen = calm(seen.run())
+    assert say("picture.largest", size=f"{marks.diameter_mm[largest]:.2f} ± 0.05 mm") in words_of(seen)
+
+
+def test_places_that_were_left_out_are_told(seen):
+    here = visit(seen)
+    assert "were left out" not in words_of(seen)
+    for n, words in ((7, say("picture.left_out", n=7)), (1, say("picture.left_out_one"))):
+        here.scan = replace(here.scan, n_no_marks=n)
+        assert words in words_of(calm(seen.run()))
 
 
 def test_a_length_by_hand_sets_all_sizes(seen):
@@ -457,6 +677,13 @@ def test_the_page_loads_nothing_from_elsewhere():
             assert addresses <= {"http://www.w3.org/2000/svg"}, path.name
     code = (PAGE / "parts.py").read_text(encoding="utf-8")
     assert 'page_icon=_file("icon.svg")' in code  # a named icon would come from Google
+
+
+def test_the_page_says_how_long_a_photo_is_kept():
+    from streamlit import config
+
+    assert config.get_option("server.disconnectedSessionTTL") == 120
+    assert "two more minutes" in say("begin.privacy")
 
 
 def test_the_sample_is_the_example():

@@ -159,6 +159,29 @@ def test_every_mark_is_in_the_table(scan: Scan) -> None:
     assert np.allclose([float(err) for _, _, err in rows], scan.spots.diameter_mm_err, atol=0.006)
 
 
+def guessed(scan: Scan, name: str | None, **shares: float) -> Scan:
+    entry = {"class": name, "probabilities": shares if shares else None}
+    return replace(scan, classes=(entry,) * len(scan.spots))
+
+
+def test_a_class_is_told_as_a_guess_that_is_never_sure(scan: Scan) -> None:
+    sure = guessed(scan, "spot", spot=0.9999, angioma=0.0001, lesion=0.0)
+    told = spotscan.triage({**EMERGENCY, "blanching": "blanches"}, sure.to_dict()).to_dict()
+    told["reasons"][0]["used"]["class_mix"] = {"spot": 0.9999, "angioma": 0.0001, "lesion": 0.0}
+    text = Page(report_html(sure, told, EMERGENCY)).text
+    assert text.count("computer's guess") >= 2  # in the table, and where the triage rests on it
+    assert "bleeding spot >99%" in text
+    assert "angioma) <1%" in text
+    assert not re.search(r"(?<![<>\d])(0|100)%", text)
+    assert "computer's guess" not in Page(report_html(guessed(scan, None))).text
+
+
+def test_places_that_were_left_out_are_told(scan: Scan) -> None:
+    some = report_html(replace(scan, n_no_marks=3))
+    assert "3 places were left out because they look like hair" in Page(some).text
+    assert "left out" not in Page(report_html(replace(scan, n_no_marks=0))).text
+
+
 def test_texts_from_outside_are_only_text(scan: Scan) -> None:
     evil = "<img src=x onerror=alert(1)>\"'&.jpg"
     photo = replace(scan.photo, file=evil, taken_at="2025-01-02T03:04:05")

@@ -18,13 +18,14 @@ def main() -> None:
     """Draw the page once; Streamlit calls it again after everything that the person does."""
     import streamlit as st
 
-    from spotscan.page.parts import close_page, open_page
+    from spotscan.page.parts import close_page, open_page, watch
     from spotscan.page.private import keep_private
     from spotscan.page.visit import visit, warm_up
     from spotscan.page.words import say
 
     keep_private()
     here = visit()
+    here.look()
     open_page(here)
     try:
         _step(here.step)(here)
@@ -33,6 +34,7 @@ def main() -> None:
         st.error(say("page.fault"))
         st.button(say("page.fault_on"), on_click=here.go, args=("signs",), key="fault")
     close_page(here)
+    watch(here)
     warm_up()
 
 

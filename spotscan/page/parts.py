@@ -17,6 +17,8 @@ from spotscan.drawings import URGENCY_LOOKS, glass_test
 from spotscan.page.visit import EMERGENCY, STEPS, Visit, emergency_number
 from spotscan.page.words import plain, say, texts
 
+_LOOK_EVERY_S = 0.5
+
 
 @cache
 def _scroll() -> Any:
@@ -34,9 +36,21 @@ def open_page(visit: Visit) -> None:
     st.html(Path(_file("page.css")))
     if visit.step != "begin":
         _steps(visit)
-    if visit.is_emergency() and visit.step != "result":
+    if visit.step != "result":
+        _alarm(visit)
+
+
+def _alarm(visit: Visit) -> None:
+    """An emergency, on every step: the one that is, or the one that was shown before."""
+    earlier = visit.earlier()
+    if visit.is_emergency():
+        visit.remember()
         banner(visit.verdict(), small=True)
-        button(say("result.show"), visit.go, "result", type="primary")
+    elif earlier is not None and earlier["urgency"] == EMERGENCY:
+        banner(earlier, small=True, lead=say("result.earlier"))
+    else:
+        return
+    button(say("result.show"), visit.go, "result", type="primary")
 
 
 def _steps(visit: Visit) -> None:
@@ -57,6 +71,17 @@ def close_page(visit: Visit) -> None:
     _scroll()(key="scroll", data={"move": visit.moves}, height=1)
 
 
+def watch(visit: Visit) -> None:
+    """While a photo is measured, draw the page anew by itself as soon as it is: on every step."""
+    if visit.job is not None:
+        st.fragment(_wait, run_every=_LOOK_EVERY_S)(visit)
+
+
+def _wait(visit: Visit) -> None:
+    if visit.look():
+        st.rerun()
+
+
 def title(text: str, level: int = 1) -> None:
     """A heading."""
     (st.title if level == 1 else st.header)(plain(text), anchor=False)
@@ -75,6 +100,11 @@ def bullets(lines: Iterable[str]) -> None:
 def note(text: str) -> None:
     """Something to notice, beside the way."""
     st.html(f'<div class="note">{escape(text)}</div>')
+
+
+def hourglass(text: str) -> None:
+    """Something that is being worked on."""
+    st.markdown(f":material/hourglass_top: {plain(text)}")
 
 
 def drawing(svg: str, alt: str = "", ink: str = "currentColor") -> str:

@@ -12,31 +12,24 @@ from spotscan.errors import PhotoError, ReferenceNotFoundError, SpotScanError, U
 from spotscan.findings import image_quality
 from spotscan.flags import FLAGS
 from spotscan.page import spots, viewer
-from spotscan.page.parts import back, bullets, button, choices, note, one_of, paragraph, title
+from spotscan.page.parts import back, bullets, button, choices, hourglass, note, one_of, paragraph, title
 from spotscan.page.visit import Visit
 from spotscan.page.words import flag, plain, say
 from spotscan.types import RGBArray, Scan
 
-_LOOK_EVERY_S = 0.5
-
 
 def working(visit: Visit) -> None:
-    """Say how the photo is coming on; the page is drawn anew by itself when it is there."""
+    """Say how the photo is coming on."""
     if visit.upload is None:
         return
     if visit.job is not None:
-        st.fragment(_wait, run_every=_LOOK_EVERY_S)(visit)
+        hourglass(say("picture.working"))
     else:
-        note(say("picture.ready") if _usable(visit) else say("problem.short"))
+        note(say("picture.ready") if usable(visit) else say("problem.short"))
 
 
-def _wait(visit: Visit) -> None:
-    if visit.look():
-        st.rerun()
-    st.markdown(f":material/hourglass_top: {plain(say('picture.working'))}")
-
-
-def _usable(visit: Visit) -> bool:
+def usable(visit: Visit) -> bool:
+    """Whether a photo was measured, and can be believed."""
     return visit.scan is not None and image_quality(visit.scan.quality) != "unusable"
 
 
@@ -50,12 +43,12 @@ def picture(visit: Visit) -> None:
         working(visit)
     elif visit.error is not None:
         _problem(visit, visit.error)
-    elif not _usable(visit):
+    elif not usable(visit):
         _unusable(visit)
     else:
         _found(visit)
     st.divider()
-    if visit.job is not None or _usable(visit):
+    if visit.job is not None or usable(visit):
         button(say("picture.forward"), visit.go, "questions", type="primary")
     button(say("picture.another"), visit.another)
     back(say("picture.back"), visit.go, "signs")

@@ -68,10 +68,13 @@ def _after_signs(visit: Visit) -> None:
 def one_by_one(visit: Visit) -> None:
     """The next question that can still matter; the result where there is none."""
     left = visit.questions()
-    if not left and visit.again is None:
+    # What is shown stays until the page moves: a scan that comes in must not change it under a finger.
+    shown = visit.asking[1] if visit.asking is not None and visit.asking[0] == visit.moves else None
+    key = visit.again or shown or (left[0].key if left else None)
+    if key is None:
         visit.go("result")
         st.rerun()
-    question = rulebook().questions[visit.again] if visit.again else left[0]
+    visit.asking, question = (visit.moves, key), rulebook().questions[key]
     how_many = "left" if len(left) > 1 else "last"
     st.caption(plain(say(f"questions.{how_many}", group=rulebook().groups[question.group], n=len(left))))
     title(question.ask)

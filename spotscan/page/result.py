@@ -6,8 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from spotscan.page.parts import banner, bullets, button, glass, note, paragraph, title
-from spotscan.page.picture import working
+from spotscan.page.parts import banner, bullets, button, glass, hourglass, note, paragraph, title
+from spotscan.page.picture import usable
 from spotscan.page.save import save
 from spotscan.page.visit import EMERGENCY, Visit
 from spotscan.page.words import answered, asked, plain, say
@@ -24,7 +24,9 @@ def result(visit: Visit) -> None:
     if earlier := visit.earlier():
         _earlier(visit, earlier)
     if visit.job is not None:
-        working(visit)
+        hourglass(say("result.measuring"))
+    elif visit.upload is not None and not usable(visit):
+        note(say("result.unusable"))
     title(say("result.do"), 2)
     bullets(found["advice"])
     if emergency:

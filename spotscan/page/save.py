@@ -27,6 +27,9 @@ def save(visit: Visit) -> None:
     from spotscan import export
 
     title(say("save.title"), 2)
+    if visit.job is not None:  # what is saved now would say that there was no photo
+        paragraph(say("save.wait"))
+        return
     paragraph(say("save.what"))
     stem = export.safe_stem(Path(visit.name).stem) if visit.name else "spotscan"
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-import spotscan
+from spotscan import occlusion
+from spotscan.classes import CLASSES
 from spotscan.findings import summarise
 from spotscan.page.parts import button, choices, drawing, note, one_of, paragraph, table, title
 from spotscan.page.viewer import size_words
 from spotscan.page.visit import Corrections, Visit
-from spotscan.page.words import flag, number, plain, say, texts
+from spotscan.page.words import flag, number, percent, plain, say, texts
 from spotscan.types import Scan
 
 _MAP_PX = 640  # of the screen; narrower where the screen is
@@ -25,14 +26,16 @@ def summary(scan: Scan) -> None:
     found = summarise(scan.spots, scan.density, scan.quality, scan.classes)
     n = found["count"]
     title(say("picture.none") if not n else say("picture.one") if n == 1 else say("picture.count", n=n))
+    if left_out := scan.n_no_marks:
+        paragraph(say("picture.left_out_one") if left_out == 1 else say("picture.left_out", n=left_out))
     if not n:
         paragraph(say("picture.none_means"))
         return
     lines = []
     if found["median_diameter_mm"] is not None:
-        err = found["max_diameter_mm_err"]
+        largest = int(np.nanargmax(scan.spots.diameter_mm))
         lines.append(say("picture.median", size=number(found["median_diameter_mm"], "mm")))
-        lines.append(say("picture.largest", size=number(found["max_diameter_mm"], "mm", err)))
+        lines.append(say("picture.largest", size=size_words(scan, largest)))
     if found["density_per_cm2"] is not None:
         lines.append(say("picture.density", n=number(found["density_per_cm2"])))
     if scan.density.clusters:
@@ -70,7 +73,7 @@ def _enlarged(visit: Visit, scan: Scan, i: int) -> None:
 
     spot_id = int(scan.spots.ids[i])
     looked_at = None
-    if scan.classes is not None and scan.classes[i]["class"] and st.toggle(say("spot.why"), key="why"):
+    if _class(scan, i) in CLASSES and st.toggle(say("spot.why"), key="why"):
         looked_at = _saliency(visit, scan, i)
     kept = ("close_up", spot_id, looked_at is not None)
     if kept not in visit.keep:
@@ -87,10 +90,21 @@ def _enlarged(visit: Visit, scan: Scan, i: int) -> None:
     button(say("spot.remove"), remove, visit, spot_id, key="remove", icon=":material/delete:")
 
 
+def _class(scan: Scan, i: int) -> str | None:
+    return None if scan.classes is None else scan.classes[i]["class"]
+
+
 def _saliency(visit: Visit, scan: Scan, i: int) -> Any:
+    """What its class rests on; by the box by which it was classified."""
     name = ("saliency", int(scan.spots.ids[i]))
     if name not in visit.keep:
-        visit.keep[name] = spotscan.saliency(scan.photo.rgb, scan.spots.bbox_px[i])
+        corner, size = np.split(scan.spots.bbox_px[i], 2)
+        visit.keep[name] = occlusion.mark_saliency(
+            scan.photo.rgb,
+            corner + size / 2,
+            float(np.sqrt(size.prod())),
+            class_index=CLASSES.index(str(_class(scan, i))),
+        )
     return visit.keep[name]
 
 
@@ -109,7 +123,7 @@ def _facts(scan: Scan, i: int) -> list[tuple[str, str]]:
         names = choices("classes")
         rows.append((say("spot.class"), names.get(entry["class"], say("spot.unknown"))))
         shares = entry.get("probabilities") or {}
-        rows += [(say("spot.share", name=names.get(k, k)), f"{p:.0%}") for k, p in shares.items()]
+        rows += [(say("spot.share", name=names.get(k, k)), percent(p)) for k, p in shares.items()]
     return rows
 
 

@@ -46,7 +46,7 @@ def view_data(scan: Scan, colour_by: ColourBy, photo: str) -> dict[str, Any]:
     for place, group in enumerate(groups):
         look = group.hex, _DASHES[place % len(_DASHES)]
         of_spot |= dict.fromkeys(np.flatnonzero(group.member).tolist(), look)
-    words = texts()["groups"]
+    words = {**texts()["groups"], **texts()["classes"]}
     return {
         "photo": photo,
         "width": scan.photo.width_px,

@@ -68,6 +68,8 @@ class Visit:
         Corrections before the last one, to undo.
     answers, asked, again
         What was answered; in which order, to go back; and what is to be answered again.
+    asking
+        The question that is shown, and `moves` when it came.
     urgent, urgent_answers
         The most urgent result that was shown, with the answers it rests on.
     selected, tool, points
@@ -91,6 +93,7 @@ class Visit:
     answers: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     again: str | None = None
+    asking: tuple[int, str] | None = None
     urgent: dict[str, Any] | None = None
     urgent_answers: dict[str, Any] = field(default_factory=dict)
     selected: int | None = None
@@ -140,22 +143,24 @@ class Visit:
         except Exception:  # a fault of ours: the person gets a sentence, and the questions go on
             logging.getLogger(__name__).exception("a photo could not be measured")
             self.error = SpotScanError(say("problem.ours"), "", say("problem.ours_todo"))
-        if self.is_emergency() and not before:
-            self.go("result")
+        self._alarm(before)
         return True
 
     def correct(self, corrections: Corrections) -> None:
         """Work the scan out anew with these corrections; they are refused by an error that says why."""
+        before = self.is_emergency()
         self._revise(corrections)
         self.history.append(self.corrections)
         self.corrections = corrections
+        self._alarm(before)
 
     def undo(self) -> None:
         """Take the last correction back."""
         if self.history:
-            before = self.history.pop()
-            self._revise(before)
-            self.corrections = before
+            before, last = self.is_emergency(), self.history.pop()
+            self._revise(last)
+            self.corrections = last
+            self._alarm(before)
 
     def _revise(self, c: Corrections) -> None:
         from spotscan.revision import revise
@@ -203,6 +208,12 @@ class Visit:
     def is_emergency(self) -> bool:
         """Whether what is known now is an emergency."""
         return bool(self.verdict()["urgency"] == EMERGENCY)
+
+    def _alarm(self, before: bool) -> None:
+        """Show at once what the photo has made an emergency, and keep it in sight."""
+        if self.is_emergency() and not before:
+            self.remember()
+            self.go("result")
 
     def remember(self) -> None:
         """Keep the result that is being shown, if it is the most urgent so far."""

@@ -41,6 +41,12 @@ def number(value: float | None, unit: str = "", err: float | None = None) -> str
     return f"{value:.{digits}f}{spread} {unit}".strip()
 
 
+def percent(share: float) -> str:
+    """A share of a guess: never all, never none."""
+    text = f"{share:.0%}"
+    return {"100%": ">99%", "0%": "<1%"}.get(text, text)
+
+
 def flag(name: str) -> str:
     """What is wrong with a photo or a spot, and what helps."""
     return str(texts()["flags"][name])
@@ -57,7 +63,7 @@ def answered(key: str, value: Any) -> str:
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(answered(key, part) for part in value)
     if isinstance(value, dict):
-        return ", ".join(f"{texts()['classes'].get(name, name)} {share:.0%}" for name, share in value.items())
+        return ", ".join(f"{texts()['classes'].get(name, name)} {percent(share)}" for name, share in value.items())
     question = rulebook().questions.get(key)
     if question and value in question.choices:
         return str(question.choices[value])

@@ -29,6 +29,15 @@ def style() -> str:
     return files("spotscan.report").joinpath("style.css").read_text(encoding="utf-8")
 
 
+def guess(name: str, share: float | None = None) -> str:
+    """A class in words, with its share: a guess is never sure."""
+    told = words()["classes"].get(name, name)
+    if share is None:
+        return str(told)
+    text = f"{share:.0%}"
+    return f"{told} {({'100%': '>99%', '0%': '<1%'}).get(text, text)}"
+
+
 def section(title: str, *parts: str, level: int = 2) -> str:
     """A heading with what stands below it; nothing where nothing does."""
     body = "".join(parts)

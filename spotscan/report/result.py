@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from spotscan.drawings import URGENCY_LOOKS
-from spotscan.report.html import bullets, facts, paragraph, raw_bullets, section, words
+from spotscan.report.html import bullets, facts, guess, paragraph, raw_bullets, section, words
 from spotscan.rules import URGENCIES, cited
 from spotscan.rules.loading import rulebook
 from spotscan.rules.reading import read_answers
@@ -65,7 +65,8 @@ def _reasons(reasons: Sequence[Mapping[str, Any]]) -> str:
 
 def _used(used: Mapping[str, Any]) -> str:
     said = "; ".join(f"{_asked(key)} {_answered(key, value)}" for key, value in used.items())
-    return f'<br><span class="from">{escape(words()["used"])}: {escape(said)}</span>' if said else ""
+    note = f". {words()['guess']}" if "class_mix" in used else ""
+    return f'<br><span class="from">{escape(words()["used"])}: {escape(said + note)}</span>' if said else ""
 
 
 def _ids(ids: Sequence[str]) -> str:
@@ -104,7 +105,7 @@ def _asked(key: str) -> str:
 def _answered(key: str, value: Any) -> str:
     question = rulebook().questions.get(key)
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {share:.0%}" for name, share in value.items())
+        return ", ".join(guess(name, share) for name, share in value.items())
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(_answered(key, one) for one in value)
     if question and value in question.choices:

@@ -13,7 +13,7 @@ from spotscan.export import scan_to_dict
 from spotscan.flags import FLAGS
 from spotscan.heat_map import density_map
 from spotscan.overlay import draw_overlay, headline
-from spotscan.report.html import bullets, drawing, facts, paragraph, picture, section, table, words
+from spotscan.report.html import bullets, drawing, facts, guess, paragraph, picture, section, table, words
 from spotscan.types import Scan
 
 _PICTURE_PX, _MAP_PX, _CLOSE_PX = 1500, 900, 300  # of the pictures' sides: sharp at 18 cm on paper
@@ -57,9 +57,11 @@ def _numbers(scan: Scan, document: dict[str, Any]) -> str:
         (w["quality"], w["qualities"][found["image_quality"]]),
         (w["smallest"], _with_unit(quality["smallest_mm"], unit)),
     ]
+    n = scan.n_no_marks
+    left_out = paragraph(w["left_out_one"] if n == 1 else w["left_out"].format(n=n)) if n else ""
     by_hand = sum("added_by_hand" in flags for flags in scan.spots.flags)
     note = paragraph(w["corrected"].format(n=by_hand)) if by_hand else ""
-    return section(w["title"], facts((name, value) for name, value in values if value), note)
+    return section(w["title"], facts((name, value) for name, value in values if value), note, left_out)
 
 
 def _scale(scale: dict[str, Any] | None) -> str:
@@ -114,16 +116,15 @@ def _table(document: dict[str, Any]) -> str:
 
     rows = [row(spot) for spot in spots]
     told = [k for k in range(len(names)) if any(cells[k] for cells in rows)]
-    return section(
-        w["title"], table([w[names[k]] for k in told], ([cells[k] for k in told] for cells in rows), w["what"])
-    )
+    shown = table([w[names[k]] for k in told], ([cells[k] for k in told] for cells in rows), w["what"])
+    return section(w["title"], shown, paragraph(words()["guess"]) if names.index("class") in told else "")
 
 
 def _class(spot: dict[str, Any]) -> str:
     if not spot["class"]:
         return ""
     share = (spot["probabilities"] or {}).get(spot["class"])
-    return spot["class"] if share is None else f"{spot['class']} ({share:.0%})"
+    return guess(spot["class"], share)
 
 
 def _size(spot: dict[str, Any]) -> str:
