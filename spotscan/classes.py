@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from spotscan.alike import appearance, with_alike
 from spotscan.crops import mark_crops
+from spotscan.findings import CLASSES
 from spotscan.types import BoolArray, FloatArray, RGBArray
 from spotscan.weights import Weights, load_weights
 
-CLASSES = ("spot", "angioma", "lesion")
 LESION = CLASSES.index("lesion")
 UNSURE = "unsure"
 _SURE_LESION = 0.75  # probability of a mark by itself

@@ -10,8 +10,7 @@ import numpy as np
 import streamlit as st
 
 from spotscan import occlusion
-from spotscan.classes import CLASSES
-from spotscan.findings import summarise
+from spotscan.findings import CLASSES, summarise
 from spotscan.page.parts import button, choices, drawing, note, one_of, paragraph, table, title
 from spotscan.page.viewer import size_words
 from spotscan.page.visit import Corrections, Visit
