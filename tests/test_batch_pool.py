@@ -204,10 +204,14 @@ def test_workers_end_with_their_driver(whole, tmp_path):
 
 def test_ctrl_c_ends_it_in_one_line_and_it_goes_on(whole, tmp_path):
     out = tmp_path / "out"
-    run = start(whole / "photos", out, "--quiet", workers=1)
+
+    def heeds_ctrl_c() -> None:  # a shell's background jobs, and what they start, are born deaf to it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    run = start(whole / "photos", out, "--quiet", workers=1, preexec_fn=heeds_ctrl_c)
     while run.poll() is None and not (out / "journal.jsonl").exists():
         time.sleep(0.01)
-    time.sleep(0.05)
+    time.sleep(0.2)
     os.killpg(run.pid, signal.SIGINT)
     _, err = run.communicate(timeout=60)
     assert run.returncode == 130, err
