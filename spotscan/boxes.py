@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spotscan.classes import classify_marks
+from spotscan.crops import in_boxes
 from spotscan.errors import InputError, UsageError
 from spotscan.photo import read_photo
 from spotscan.types import FloatArray, RGBArray
@@ -117,19 +118,19 @@ def _table(boxes: ArrayLike) -> FloatArray:
 
 
 def _marks(boxes: FloatArray, width: int, height: int) -> tuple[FloatArray, FloatArray]:
-    """Centres (N, 2) and area-equivalent diameters (N,) of the ellipses in the boxes."""
-    low, size = boxes[:, :2], boxes[:, 2:]
-    centre = low + size / 2
+    """Centres (N, 2) and area-equivalent diameters (N,) of what the boxes hold, or an error that names one."""
+    size = boxes[:, 2:]
+    _refuse((size < _SMALLEST_PX).any(axis=1), "is smaller than 2 px", boxes, width, height)
+    _refuse((size > _LARGEST * max(width, height)).any(axis=1), "is larger than the photo", boxes, width, height)
+    centre, diameter = in_boxes(boxes)
     outside = (centre < -0.5).any(axis=1) | (centre > [width - 0.5, height - 0.5]).any(axis=1)
-    huge = (size > _LARGEST * max(width, height)).any(axis=1)
-    wrong = (
-        ((size < _SMALLEST_PX).any(axis=1), "is smaller than 2 px"),
-        (huge, "is larger than the photo"),
-        (outside, "lies outside the photo"),
-    )
-    for bad, what in wrong:
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            raise InputError(f"box {row + 1} {what}", f"{boxes[row].tolist()} in {width} x {height} px",
-                             "give x, y, w, h in px of the photo turned upright")  # fmt: skip
-    return centre, np.sqrt(size.prod(axis=1))
+    _refuse(outside, "lies outside the photo", boxes, width, height)
+    return centre, diameter
+
+
+def _refuse(bad: ArrayLike, what: str, boxes: FloatArray, width: int, height: int) -> None:
+    rows = np.flatnonzero(bad)
+    if len(rows):
+        row = int(rows[0])
+        raise InputError(f"box {row + 1} {what}", f"{boxes[row].tolist()} in {width} x {height} px",
+                         "give x, y, w, h in px of the photo turned upright")  # fmt: skip

@@ -7,6 +7,8 @@ The erythema index is A_green - A_red (Dawson et al. 1980; Takiwaki 1998), which
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,11 @@ SRGB_TO_ABSORBANCE = -np.log10(np.maximum(SRGB_TO_LINEAR, _FLOOR)).astype(np.flo
 def linear(rgb: RGBArray) -> NDArray[np.float32]:
     """Linear light of sRGB pixels: (..., 3) float32, 0 to 1 (IEC 61966-2-1)."""
     return np.asarray(cv2.LUT(rgb, SRGB_TO_LINEAR), dtype=np.float32)
+
+
+def encoded(light: NDArray[Any]) -> NDArray[Any]:
+    """SRGB codes, 0 to 1, of linear light 0 to 1, as floating point (IEC 61966-2-1)."""
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 def absorbance(rgb: RGBArray) -> NDArray[np.float32]:

@@ -54,6 +54,12 @@ def mark_crops(rgb: RGBArray, centre_px: ArrayLike, diameter_px: ArrayLike) -> F
     return crops
 
 
+def in_boxes(boxes: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Centres (n, 2) and area-equivalent diameters (n,) of the ellipses in boxes (n, 4) of x, y, w, h."""
+    size = boxes[:, 2:]
+    return boxes[:, :2] + size / 2, np.sqrt(size.prod(axis=1))
+
+
 def crop_box(centre_px: FloatArray, diameter_px: float) -> tuple[float, float, float, float]:
     """Where the tight crop lies in the photo: x, y, w, h."""
     side = TIGHT * diameter_px

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from spotscan.classes import Classes, classify_marks
+from spotscan.crops import in_boxes
 from spotscan.density import measure_density
 from spotscan.findings import summarise
 from spotscan.measure import measure_spots
@@ -86,8 +87,7 @@ def scan(
 
 def classify_found(photo: Photo, marks: Measurements) -> Classes:
     """What measured marks look like, by the boxes of their boundaries, as a person would draw them."""
-    size = marks.bbox_px[:, 2:]
-    return classify_marks(photo.rgb, marks.bbox_px[:, :2] + size / 2, np.sqrt(size.prod(axis=1)))
+    return classify_marks(photo.rgb, *in_boxes(marks.bbox_px))
 
 
 def assemble(

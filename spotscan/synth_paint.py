@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotscan import synth_geometry as geo
+from spotscan.colour import encoded
 from spotscan.synth_geometry import F32
 from spotscan.synth_place import Limb, PlacedReference, Spot, prop
 from spotscan.synth_scene import Background, SceneParams
@@ -256,6 +257,4 @@ def encode_srgb(linear: F32) -> NDArray[np.uint8]:
 
 @cache
 def _srgb_table() -> NDArray[np.uint8]:
-    v = np.arange(4096) / 4095.0
-    code = np.where(v <= 0.0031308, 12.92 * v, 1.055 * v ** (1 / 2.4) - 0.055)
-    return (255 * code + 0.5).astype(np.uint8)
+    return (255 * encoded(np.arange(4096) / 4095.0) + 0.5).astype(np.uint8)

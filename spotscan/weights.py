@@ -79,10 +79,11 @@ def load_weights(name: str = NAME) -> Weights:
     onnx, text = (_checked(name, file) for file in ("weights.onnx", "config.json"))
     config = json.loads(text)
     numbers = {key: float(config[key]) for key in ("temperature", "unsure_below", "none_above", "alike_share")}
-    return Weights(name, **numbers, session=_session(onnx))
+    return Weights(name, **numbers, session=open_session(onnx))
 
 
-def _session(onnx: bytes) -> Any:
+def open_session(onnx: bytes) -> Any:
+    """ONNX Runtime on these weights, as every scan runs them."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()  # builds for Windows have some

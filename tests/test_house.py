@@ -38,7 +38,7 @@ LAYERS: dict[str, set[str]] = {
     "alike": GROUND | TOOLS,
     "classes": GROUND | TOOLS | {"weights", "alike", "findings"},
     "occlusion": GROUND | TOOLS | {"weights", "classes"},
-    "boxes": GROUND | {"photo", "classes", "occlusion"},
+    "boxes": GROUND | TOOLS | {"photo", "classes", "occlusion"},
     # Making and judging it: torch and its like are imported here alone.
     "learn*": GROUND | TOOLS | {"learn*", "photo", "segment", "findings", "weights", "alike", "classes", "synth*"},
     "rules*": GROUND | {"rules*"},  # the triage: data, and an engine that knows no medicine
@@ -72,7 +72,7 @@ LAYERS: dict[str, set[str]] = {
     # The page calls the library; nothing imports the page, and Streamlit is imported in it alone.
     "page*": GROUND
     | {"page*", "__init__", "findings", "groups", "close_up", "heat_map", "charts", "drawings", "overlay", "export"}
-    | {"report*", "card", "photo", "references*", "revision", "rules*", "cli_triage", "occlusion"},
+    | {"report*", "card", "photo", "references*", "revision", "rules*", "cli_triage", "crops", "occlusion"},
     "synth*": GROUND | TOOLS | {"synth*"},  # draws truth: nothing of the product imports it
 }
 # `Scan.to_dict` is a convenience of the value: it calls the exporter, imported on the call.

@@ -16,7 +16,7 @@ from spotscan.learn.baselines import Logits, learned
 from spotscan.learn.calibration import Calibration, calibrate
 from spotscan.learn.metrics import FloatArray
 from spotscan.learn.prepared import Crops, with_alike_in_scene
-from spotscan.weights import Weights
+from spotscan.weights import Weights, open_session
 
 _BATCH = 64
 _TIMED = 512  # crops to time
@@ -84,16 +84,11 @@ def read_model(folder: str | Path) -> Model:
 def _session(weights: bytes) -> tuple[Any, str]:
     """A session on one core, as a scan's, that gives what goes into the last layer, too; and the name of that."""
     import onnx
-    import onnxruntime
 
     model = onnx.load_from_string(weights)
     (last,) = (node for node in model.graph.node if "logits" in node.output)
     model.graph.output.append(onnx.ValueInfoProto(name=last.input[0]))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return session, last.input[0]
+    return open_session(model.SerializeToString()), last.input[0]
 
 
 def _speed(weights: Weights) -> float:

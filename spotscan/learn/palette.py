@@ -9,27 +9,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from spotscan.colour import absorbance, ita_deg, lab
+from spotscan.colour import absorbance
 from spotscan.learn.marks import F32, Drawn
+from spotscan.learn.prepared import ANGIOMA, LESION
 from spotscan.learn.sources import Patch
 from spotscan.types import BoolArray, RGBArray
-
-ANGIOMA, LESION = 1, 2  # labels, as in spotscan.findings.CLASSES
-
-
-@dataclass(frozen=True, eq=False)
-class Canvas:
-    """Real skin with its marks painted over.
-
-    Attributes
-    ----------
-    rgb : (h, w, 3) uint8
-    ita_deg : float
-        Of this skin.
-    """
-
-    rgb: RGBArray
-    ita_deg: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,17 +53,14 @@ class Palette:
 
     Attributes
     ----------
-    skins : tuple of Canvas
-        From phone photos only: a dermatoscope's skin looks different.
+    skins : tuple of (h, w, 3) uint8
+        Real skin with its marks painted over, of phone photos only: a dermatoscope's skin looks different.
     angiomas, lesions : tuple of Cutout
-    whole : tuple of Patch
-        The photos as they are, mark in its place.
     """
 
-    skins: tuple[Canvas, ...]
+    skins: tuple[RGBArray, ...]
     angiomas: tuple[Cutout, ...]
     lesions: tuple[Cutout, ...]
-    whole: tuple[Patch, ...]
 
     @classmethod
     def from_patches(cls, patches: Iterable[Patch]) -> Palette:
@@ -91,14 +72,14 @@ class Palette:
             If there is no phone photo of skin, or no mark of a class, among them.
         """
         kept = [patch for patch in patches if patch.mask is not None]
-        skins = tuple(c for c in (canvas(p) for p in kept if p.route == "clinical") if c is not None)
+        skins = tuple(c for c in (bare_skin(p) for p in kept if p.route == "clinical") if c is not None)
         lifted = [(patch.label, cutout(patch)) for patch in kept]
         angiomas = tuple(c for label, c in lifted if c is not None and label == ANGIOMA)
         lesions = tuple(c for label, c in lifted if c is not None and label == LESION)
         for what, there in (("skin", skins), ("angiomas", angiomas), ("lesions", lesions)):
             if not there:
                 raise ValueError(f"no {what} among the photos of this split: more photos are needed")
-        return cls(skins, angiomas, lesions, tuple(kept))
+        return cls(skins, angiomas, lesions)
 
 
 def cutout(patch: Patch, margin: float = 0.35) -> Cutout | None:
@@ -126,7 +107,7 @@ def cutout(patch: Patch, margin: float = 0.35) -> Cutout | None:
     return Cutout(above.astype(np.float32), diameter, patch.group, bool(is_round))
 
 
-def canvas(patch: Patch) -> Canvas | None:
+def bare_skin(patch: Patch) -> RGBArray | None:
     """The photo with its mark painted over; None where the mark fills too much of it."""
     mask = patch.mask
     if mask is None or mask.mean() > 0.3:
@@ -135,10 +116,7 @@ def canvas(patch: Patch) -> Canvas | None:
     cover = cv2.dilate(mask.astype(np.uint8), kernel)
     if cover.mean() > 0.3:
         return None
-    rgb = _painted_over(patch.rgb, cover)
-    small = lab(np.ascontiguousarray(cv2.resize(rgb, (64, 64), interpolation=cv2.INTER_AREA)))
-    tone = ita_deg(float(np.median(small[..., 0])), float(np.median(small[..., 2])))
-    return Canvas(rgb, tone)
+    return _painted_over(patch.rgb, cover)
 
 
 def _painted_over(rgb: RGBArray, cover: np.ndarray) -> RGBArray:

@@ -27,7 +27,8 @@ from spotscan.colour import skin_tone
 from spotscan.errors import UsageError, cannot_write
 from spotscan.learn.datasets import folder_per_class, ham10000, pad_ufes_20
 from spotscan.learn.framing import Framing
-from spotscan.learn.prepared import OUTPUTS, Crops
+from spotscan.learn.photos import data_folder
+from spotscan.learn.prepared import ANGIOMA, OUTPUTS, Crops
 from spotscan.learn.shards import Clock, Task, join_files, run, save_patches
 from spotscan.learn.sources import SPLITS, Record, Source, split
 
@@ -46,7 +47,6 @@ _MAKES = [
     "sources",
 ]
 _PART = 100  # photos a part: a minute or so is lost with an interruption
-_ANGIOMA = OUTPUTS.index("angioma")
 _REPEATS = 24  # how often the same real mark is shown at most, each time at another size
 _JUDGED = 0.2  # crops of real marks in validation and test, as a share of those in training
 
@@ -158,9 +158,8 @@ def _check(config: PrepareConfig) -> None:
 
 
 def _sources(config: PrepareConfig) -> list[Source]:
-    root = Path(os.environ.get("SPOTSCAN_DATA", "."))
     readers = ((config.pad_ufes_20, pad_ufes_20), (config.ham10000, ham10000), (config.photos, folder_per_class))
-    return [read(root / folder, draw_masks=config.draw_masks) for folder, read in readers if folder]
+    return [read(data_folder(folder), draw_masks=config.draw_masks) for folder, read in readers if folder]
 
 
 def _fingerprint(config: PrepareConfig, sources: Sequence[Source]) -> str:
@@ -221,7 +220,7 @@ def _wanted(config: PrepareConfig, source: Source, name: str) -> Any:
     here = [r for r in source.records if split(r.group, config.seed) == name]
 
     def order(record: Record) -> tuple[bool, str]:
-        return record.label != _ANGIOMA, hashlib.sha256(f"{config.seed}:{record.image.inside}".encode()).hexdigest()
+        return record.label != ANGIOMA, hashlib.sha256(f"{config.seed}:{record.image.inside}".encode()).hexdigest()
 
     kept = set(sorted(here, key=order)[: config.photos_per_source])
     return kept.__contains__

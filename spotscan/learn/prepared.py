@@ -15,7 +15,7 @@ from spotscan.errors import InputError
 from spotscan.findings import CLASSES
 
 OUTPUTS = (*CLASSES, "none")  # what a label, 0 to 3, stands for
-NONE = OUTPUTS.index("none")
+SPOT, ANGIOMA, LESION, NONE = range(len(OUTPUTS))
 
 
 @dataclass(frozen=True)

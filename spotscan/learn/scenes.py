@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from spotscan.colour import absorbance, ita_deg, lab
+from spotscan.colour import absorbance, encoded, ita_deg, lab
 from spotscan.learn.marks import F32, Drawn, Eruption, angioma, angioma_colour, gloss, lesion, outline, recoloured
 from spotscan.learn.nothing import clutter, false_marks
 from spotscan.learn.palette import Palette
+from spotscan.learn.prepared import ANGIOMA, LESION, NONE, SPOT
 from spotscan.types import RGBArray
 
-SPOT, ANGIOMA, LESION, NONE = range(4)
 SCENE_PX = 288
 _MELANIN = np.array([0.62, 1.0, 1.25], np.float32)  # absorbance in red, green, blue (Jacques 2013), green = 1
 _SIZES = {SPOT: (4.0, 45.0), ANGIOMA: (4.0, 60.0), LESION: (5.0, 75.0)}  # px
@@ -120,8 +120,8 @@ class _Scene:
     @classmethod
     def empty(cls, palette: Palette, rng: np.random.Generator) -> _Scene:
         """Real skin, enlarged, turned, and as dark as any skin."""
-        canvas = palette.skins[rng.integers(len(palette.skins))]
-        rgb = np.rot90(canvas.rgb[:, ::-1] if rng.random() < 0.5 else canvas.rgb, int(rng.integers(4)))
+        bare = palette.skins[rng.integers(len(palette.skins))]
+        rgb = np.rot90(bare[:, ::-1] if rng.random() < 0.5 else bare, int(rng.integers(4)))
         side = int(SCENE_PX / rng.uniform(0.6, 2.2))
         short = max(0, side - min(rgb.shape[:2]))
         reflected = cv2.copyMakeBorder(np.ascontiguousarray(rgb), 0, short, 0, short, cv2.BORDER_REFLECT_101)
@@ -229,7 +229,7 @@ def _middle(square: F32) -> tuple[float, float]:
 
 def _ita(skin: F32) -> float:
     middle = np.power(10.0, -np.median(skin.reshape(-1, 3), axis=0))
-    colour = lab((_encoded(middle[None, None].astype(np.float32)) * 255).round().astype(np.uint8))[0, 0]
+    colour = lab((encoded(np.clip(middle[None, None], 0, 1)) * 255).round().astype(np.uint8))[0, 0]
     return ita_deg(float(colour[0]), float(colour[2]))
 
 
@@ -244,11 +244,6 @@ def _paste(onto: F32, mark: F32, x: float, y: float) -> tuple[float, float]:
     return left + (width - 1) / 2, top + (height - 1) / 2
 
 
-def _encoded(linear: F32) -> F32:
-    light = np.clip(linear, 0, 1)
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055).astype(np.float32)
-
-
 def camera(rng: np.random.Generator, light: F32, smallest_px: float) -> RGBArray:
     """A phone's photo of the scene: uneven light with a cast, blur, exposure, tone curve, saturation, noise, JPEG."""
     cast = np.array([1 + rng.uniform(-0.2, 0.35), 1, 1 + rng.uniform(-0.35, 0.2)], np.float32)
@@ -257,7 +252,7 @@ def camera(rng: np.random.Generator, light: F32, smallest_px: float) -> RGBArray
     seen = light * (cast * np.float32(rng.uniform(0.5, 1.35))) * slope[..., None]
     if rng.random() < 0.7:
         seen = cv2.GaussianBlur(seen, (0, 0), rng.uniform(0.3, 1.0 if smallest_px < 8 else 1.9))
-    code = _encoded(seen)
+    code = encoded(np.clip(seen, 0, 1)).astype(np.float32)
     if rng.random() < 0.4:  # phones and web pages sharpen
         soft = cv2.GaussianBlur(code, (0, 0), rng.uniform(0.6, 1.6))
         code = np.asarray(code + np.float32(rng.uniform(0.2, 1.2)) * (code - soft), np.float32)

@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from spotscan import occlusion
+from spotscan.crops import in_boxes
 from spotscan.findings import CLASSES, summarise
 from spotscan.page.parts import button, choices, drawing, note, one_of, paragraph, table, title
 from spotscan.page.viewer import size_words
@@ -97,11 +98,11 @@ def _saliency(visit: Visit, scan: Scan, i: int) -> Any:
     """What its class rests on; by the box by which it was classified."""
     name = ("saliency", int(scan.spots.ids[i]))
     if name not in visit.keep:
-        corner, size = np.split(scan.spots.bbox_px[i], 2)
+        centre, diameter = in_boxes(scan.spots.bbox_px[[i]])
         visit.keep[name] = occlusion.mark_saliency(
             scan.photo.rgb,
-            corner + size / 2,
-            float(np.sqrt(size.prod())),
+            centre[0],
+            float(diameter[0]),
             class_index=CLASSES.index(str(_class(scan, i))),
         )
     return visit.keep[name]
